@@ -1,0 +1,1 @@
+"""Tokens in, tokens out: vocabulary, tokenizers, layouts, the transformer, decoding and the policy server."""

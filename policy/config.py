@@ -1,0 +1,41 @@
+"""Sizes and switches of the policy. Written into every checkpoint's config.json."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PolicyConfig:
+    """The transformer's shape. Gato's own choices are named where they differ from the defaults."""
+
+    __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}
+
+    layers: int = 4
+    """Transformer blocks."""
+    width: int = 128
+    """Width of the residual stream; a multiple of heads."""
+    heads: int = 4
+    """Attention heads; width / heads, the key size, is even (rotary positions need pairs)."""
+    feedforward: int = 512
+    """Hidden width of the feed-forward part."""
+    context: int = 256
+    """Tokens that the policy can see at once (L); Gato: 1024."""
+    attention_steps: int | None = None
+    """How many earlier timesteps a token may attend to; null is the whole context (Gato), 0 only its own timestep."""
+    value_features: bool = True
+    """Add features of a continuous token's value to its embedding, so that near bins are alike; false is Gato's table."""
+    action_positions: str = "shared"
+    """Position embedding of action tokens: shared (one for all) or none."""
+    action_bins: int = 1024
+    """Bins of a continuous action, at most 1024 (Gato: 1024)."""
+    value_bins: int = 128
+    """Bins of the categorical value heads."""
+    value_limit: float = 9.0
+    """The value heads reach returns of symlog size at most this (9: about 8,100)."""
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads or (self.width // self.heads) % 2:
+            raise ValueError(f"width {self.width} must be heads {self.heads} times an even key size")
+        if not 2 <= self.action_bins <= 1024:
+            raise ValueError(f"action_bins {self.action_bins} must lie in [2, 1024]")
+        if self.action_positions not in ("shared", "none"):
+            raise ValueError(f"action_positions '{self.action_positions}' must be shared or none")

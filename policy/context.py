@@ -1,0 +1,29 @@
+"""Where a context begins: the one rule that the policy server, the actors' records and the learner's windows share.
+
+A context holds whole timesteps and at most L tokens. When the next step does not fit any more, the oldest half of the
+steps is dropped in one block, so that the rest is prefilled anew rarely, and every forward pass while acting is one that
+training could have seen.
+"""
+
+from policy.errors import SpaceError
+
+
+def fitting_steps(context: int, step_tokens: int, task: str = "task") -> int:
+    """Whole timesteps that fit into `context` tokens.
+
+    Raises:
+        SpaceError: when not even one step fits.
+    """
+    if step_tokens > context:
+        raise SpaceError(
+            f"{task}: one timestep has {step_tokens} tokens, the policy's context only {context}; "
+            f"set policy.context to at least {step_tokens}"
+        )
+    return context // step_tokens
+
+
+def next_start(start: int, step: int, fit: int) -> int:
+    """Where the context of `step` begins, given where the one before began; `fit` as from `fitting_steps`."""
+    if step - start + 1 <= fit:
+        return start
+    return step - fit // 2

@@ -1,0 +1,69 @@
+"""Token embeddings: a table, positions within the timestep, and features of continuous values."""
+
+import math
+
+import torch
+from torch import nn
+
+from policy.config import PolicyConfig
+from policy.continuous import BINS
+from policy.vocabulary import DEFAULT
+
+POSITIONS = 512  # rows of the position table; the last one is shared by action tokens
+FREQUENCIES = 6
+
+
+def value_features() -> torch.Tensor:
+    """Features of each continuous bin's centre v: v itself and sinusoids of pi 2^k v / 2. float32 [1024, 13]."""
+    centre = (2.0 * torch.arange(BINS, dtype=torch.float64) + 1.0) / BINS - 1.0  # [bins]
+    angle = centre[:, None] * (math.pi / 2.0 * 2.0 ** torch.arange(FREQUENCIES))  # [bins, frequencies]
+    return torch.cat([centre[:, None], angle.sin(), angle.cos()], dim=1).float()
+
+
+class Embedding(nn.Module):
+    """Lookup tables for every id, tied to the output heads.
+
+    Text has a table of its own: where no text occurs, 32,000 rows cost neither gradient nor optimiser step.
+    """
+
+    def __init__(self, config: PolicyConfig):
+        super().__init__()
+        self.config = config
+        self.text = nn.Embedding(DEFAULT.text.stop, config.width)
+        self.table = nn.Embedding(DEFAULT.size - DEFAULT.text.stop, config.width)
+        self.position = nn.Embedding(POSITIONS, config.width)
+        for part in (self.text, self.table, self.position):
+            nn.init.normal_(part.weight, std=0.02)
+        self.features: nn.Linear | None = None
+        if config.value_features:
+            self.features = nn.Linear(2 * FREQUENCIES + 1, config.width, bias=False)
+            nn.init.normal_(self.features.weight, std=0.02)
+            self.register_buffer("value", value_features(), persistent=False)
+
+    def weights(self) -> torch.Tensor:
+        """Vectors of all ids from 32,000 on, value features added to the continuous ones. [ids - 32000, width]."""
+        if self.features is None:
+            return self.table.weight
+        extra = self.features(self.value)  # [bins, width]
+        return torch.cat([self.table.weight[:BINS] + extra, self.table.weight[BINS:]])
+
+    def forward(self, tokens: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
+        """Ids and positions within the timestep (-1: an action), both int64 [B, T], to vectors [B, T, width]."""
+        start = DEFAULT.text.stop
+        x = nn.functional.embedding((tokens - start).clamp(min=0), self.weights())
+        is_text = tokens < start
+        if is_text.any():
+            x = torch.where(is_text.unsqueeze(-1), self.text(tokens.clamp(max=start - 1)), x)
+        acting = position < 0
+        where = position.clamp(max=POSITIONS - 2).masked_fill(acting, POSITIONS - 1)
+        placed = self.position(where)
+        if self.config.action_positions == "none":
+            placed = placed.masked_fill(acting.unsqueeze(-1), 0.0)
+        return x + placed
+
+    def rows(self, start: int, stop: int) -> torch.Tensor:
+        """Output vectors of the ids [start, stop), which lie all in text or all beyond it. [stop - start, width]."""
+        border = DEFAULT.text.stop
+        if stop <= border:
+            return self.text.weight[start:stop]
+        return self.weights()[start - border : stop - border]

@@ -1,0 +1,120 @@
+"""The policy network: embedding, transformer, action head over legal ranges, return head, value heads."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from policy.config import PolicyConfig
+from policy.embedding import Embedding
+from policy.transformer import CacheView, Transformer
+from policy.values import bin_values
+from policy.vocabulary import DEFAULT
+
+
+class Policy(nn.Module):
+    """A generalist token policy.
+
+    Hidden states come from `forward` (training) or `extend` (decoding from a cache); heads are computed only at the
+    positions that need them, and the output layer only over the ids that are legal there.
+    """
+
+    def __init__(self, config: PolicyConfig):
+        super().__init__()
+        self.config = config
+        self.embedding = Embedding(config)
+        self.transformer = Transformer(config)
+        self.value = nn.Linear(config.width, config.value_bins)
+        self.q = nn.Linear(config.width, config.value_bins)
+        for head in (self.value, self.q):
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
+        self.bins: torch.Tensor
+        self.register_buffer("bins", bin_values(config.value_bins, config.value_limit), persistent=False)
+
+    def forward(self, tokens: torch.Tensor, position: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+        """Hidden states of whole windows.
+
+        Args:
+            tokens, position, timestep: int64 [B, T] as in `replay.batch.Batch`; padding (timestep -1) at the end.
+
+        Returns:
+            [B, T, width]; meaningless at padding.
+        """
+        place = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
+        mask = None
+        if self.config.attention_steps is not None:
+            mask = self._visible(timestep, place, timestep, place)
+        return self.transformer(self.embedding(tokens, position), place, mask)
+
+    def extend(
+        self,
+        tokens: torch.Tensor,
+        position: torch.Tensor,
+        timestep: torch.Tensor,
+        view: CacheView,
+        cached_timestep: torch.Tensor,
+    ) -> torch.Tensor:
+        """Hidden states of new tokens behind what the cache holds; writes their keys and values into it.
+
+        Args:
+            tokens, position: int64 [B, T], padded at the end.
+            timestep: int64 [B, T]; -1 is padding.
+            view: where in the cache.
+            cached_timestep: int64 [B, span]: the timestep of every column that is read, the new ones included.
+
+        Returns:
+            [B, T, width]; meaningless at padding.
+        """
+        columns = torch.arange(view.span, device=tokens.device).expand(tokens.shape[0], view.span)
+        mask = self._visible(timestep, view.columns, cached_timestep, columns)
+        return self.transformer(self.embedding(tokens, position), view.columns, mask, view)
+
+    def _visible(
+        self, timestep: torch.Tensor, place: torch.Tensor, key_timestep: torch.Tensor, key_place: torch.Tensor
+    ) -> torch.Tensor:
+        """bool [B, 1, T, keys]: keys that are not later, and at most `attention_steps` timesteps back."""
+        visible = key_place[:, None, :] <= place[:, :, None]
+        if self.config.attention_steps is not None:
+            back = timestep[:, :, None] - key_timestep[:, None, :]
+            visible = visible & (back <= self.config.attention_steps)
+        # Padding sees everything before it, so that no row of the softmax is empty.
+        return (visible | (timestep < 0)[:, :, None]).unsqueeze(1)
+
+    def log_probs(self, hidden: torch.Tensor, tokens: torch.Tensor, ranges: torch.Tensor) -> torch.Tensor:
+        """Log-probability of each token among the ids that are legal in its place. float32 or wider [M].
+
+        Args:
+            hidden: [M, width], at the positions before the tokens.
+            tokens: int64 [M].
+            ranges: int64 [M, 2], half-open.
+        """
+        result = hidden.new_zeros(len(tokens), dtype=torch.promote_types(hidden.dtype, torch.float32))
+        for start, stop, index in legal_groups(ranges):
+            logits = self.logits(hidden[index], start, stop)
+            picked = -functional.cross_entropy(logits, tokens[index] - start, reduction="none")
+            result = result.index_copy(0, index, picked)
+        return result
+
+    def logits(self, hidden: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        """Logits over the ids [start, stop), in float32 or wider. hidden [M, width] -> [M, stop - start]."""
+        logits = functional.linear(hidden, self.embedding.rows(start, stop).to(hidden.dtype))
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+    def return_logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Logits over the 256 return ids. hidden [M, width] -> [M, 256]."""
+        return self.logits(hidden, DEFAULT.returns.start, DEFAULT.returns.stop)
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Number of parameters by part."""
+        return {name: sum(p.numel() for p in part.parameters()) for name, part in self.named_children()}
+
+
+def legal_groups(ranges: torch.Tensor) -> Iterator[tuple[int, int, torch.Tensor]]:
+    """(start, stop, int64 row indices) for each distinct legal range in int64 [M, 2]."""
+    if len(ranges) == 0:
+        return
+    key = ranges[:, 0] * 65536 + ranges[:, 1]
+    for value in torch.unique(key).tolist():
+        yield value // 65536, value % 65536, torch.nonzero(key == value).squeeze(1)

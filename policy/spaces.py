@@ -1,0 +1,57 @@
+"""Descriptions of spaces, free of Gymnasium, so that a checkpoint can carry them and a GPU machine can read them.
+
+A description is plain JSON: {"kind": "box", "shape": [3], "low": [...], "high": [...], "dtype": "float32"},
+{"kind": "discrete", "n": 4, "start": 0}, {"kind": "multi_discrete", "nvec": [2, 3]}, {"kind": "multi_binary", "n": 4},
+{"kind": "text", "max_length": 64}, {"kind": "dict", "spaces": {...}}, {"kind": "tuple", "spaces": [...]}.
+Keys of a dict are flattened in lexicographic order, tuples by index; a leaf's name joins them with "/".
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from policy.errors import SpaceError
+
+Description = dict[str, Any]
+
+
+def leaves(description: Description, path: str = "") -> Iterator[tuple[str, Description]]:
+    """(name, leaf description) for each leaf, depth first. A space that is itself a leaf has the name ""."""
+    kind = description["kind"]
+    if kind == "dict":
+        for key in sorted(description["spaces"]):
+            yield from leaves(description["spaces"][key], f"{path}/{key}" if path else key)
+    elif kind == "tuple":
+        for index, space in enumerate(description["spaces"]):
+            yield from leaves(space, f"{path}/{index}" if path else str(index))
+    else:
+        yield path, description
+
+
+def pick(value: Any, name: str) -> Any:
+    """The part of a nested observation or action that the leaf `name` describes."""
+    if name == "":
+        return value
+    for part in name.split("/"):
+        value = value[int(part)] if isinstance(value, (tuple, list)) else value[part]
+    return value
+
+
+def build(description: Description, parts: dict[str, Any], path: str = "") -> Any:
+    """The inverse of `pick`: leaves by name back into the nested value that the environment expects."""
+    kind = description["kind"]
+    if kind == "dict":
+        return {
+            key: build(space, parts, f"{path}/{key}" if path else key) for key, space in description["spaces"].items()
+        }
+    if kind == "tuple":
+        return tuple(
+            build(space, parts, f"{path}/{index}" if path else str(index))
+            for index, space in enumerate(description["spaces"])
+        )
+    return parts[path]
+
+
+def refuse(task: str, name: str, why: str) -> SpaceError:
+    """The error for a space that cannot become tokens."""
+    where = f"key '{name}' of " if name else ""
+    return SpaceError(f"{task}: {where}its space cannot become tokens: {why}")

@@ -1,0 +1,174 @@
+"""Windows side by side as torch tensors: what an update reads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+
+from policy.returns import ReturnScale
+from policy.vocabulary import DEFAULT
+from replay.trajectory import Trajectory
+
+
+@dataclass
+class Batch:
+    """B windows, T tokens and N steps in the longest; M action tokens and R return tokens in all of them.
+
+    Flat indices point into [B * T] (tokens) or [B * N] (steps).
+    """
+
+    tokens: torch.Tensor
+    """int64 [B, T], padded with the pad token."""
+    position: torch.Tensor
+    """int64 [B, T]: index within the timestep; -1 marks an action token."""
+    timestep: torch.Tensor
+    """int64 [B, T]: step within the window; the tail is one more; -1 is padding."""
+    separator: torch.Tensor
+    """int64 [B, N + 1]: column of each step's separator, the tail's at the window's length; 0 past it."""
+    last_action: torch.Tensor
+    """int64 [B, N]: column of each step's last action token; 0 past the window's length."""
+    length: torch.Tensor
+    """int64 [B]: steps."""
+    loss: torch.Tensor
+    """bool [B, N]: steps that have a loss: neither padding nor burn-in."""
+    rewards: torch.Tensor
+    """float32 [B, N]."""
+    returns_to_go: torch.Tensor
+    """float32 [B, N]; NaN where unknown."""
+    terminated: torch.Tensor
+    """bool [B, N]: nothing follows this step."""
+    log_probs: torch.Tensor
+    """float32 [B, N]: of the whole action when it was drawn; NaN for demonstrations."""
+    action_at: torch.Tensor
+    """int64 [M]: flat index of the token before an action token, where that token is predicted."""
+    action_token: torch.Tensor
+    """int64 [M]: the action token."""
+    action_range: torch.Tensor
+    """int64 [M, 2]: its legal half-open range."""
+    action_step: torch.Tensor
+    """int64 [M]: flat index of its step."""
+    return_at: torch.Tensor
+    """int64 [R]: flat index of the token before a return token; R is 0 without return tokens."""
+    return_token: torch.Tensor
+    """int64 [R]."""
+    return_step: torch.Tensor
+    """int64 [R]: flat index of its step."""
+    online: torch.Tensor
+    """bool [B]: recorded by our own policy."""
+    tasks: list[str]
+    """Task of each window."""
+    origin: list[str]
+    """Where each window came from, for messages."""
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The same batch on another device."""
+        moved = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            moved[field.name] = value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+        return Batch(**moved)
+
+
+def collate(
+    windows: Sequence[Trajectory], return_scales: dict[str, ReturnScale] | None = None, acted_returns: bool = False
+) -> Batch:
+    """Pads windows to one batch.
+
+    Args:
+        windows: at least one.
+        return_scales: given, a return token stands after each observation: the return achieved from that step on, in
+            the scale of the window's task. Windows whose return is still unknown must not be given then.
+        acted_returns: take the return tokens that were acted on instead of the returns achieved.
+    """
+    with_return = return_scales is not None or acted_returns
+    extra = int(with_return)
+    rows = len(windows)
+    steps = max(len(window) for window in windows)
+    width = max(len(w) * (w.tokens.shape[1] + extra) + len(w.tail) + extra for w in windows)
+    tokens = np.full((rows, width), DEFAULT.pad, dtype=np.int64)
+    position = np.zeros((rows, width), dtype=np.int64)
+    timestep = np.full((rows, width), -1, dtype=np.int64)
+    separator = np.zeros((rows, steps + 1), dtype=np.int64)
+    last_action = np.zeros((rows, steps), dtype=np.int64)
+    loss = np.zeros((rows, steps), dtype=bool)
+    rewards = np.zeros((rows, steps), dtype=np.float32)
+    to_go = np.full((rows, steps), np.nan, dtype=np.float32)
+    terminated = np.zeros((rows, steps), dtype=bool)
+    log_probs = np.full((rows, steps), np.nan, dtype=np.float32)
+    at, target, legal, action_step = [], [], [], []
+    return_at, return_token, return_step = [], [], []
+    for row, window in enumerate(windows):
+        n, acting = len(window), window.action_tokens
+        observed = len(window.tail) - 1
+        size = window.tokens.shape[1] + extra
+        used = n * size + observed + extra + 1
+        block = np.full((n + 1, size), DEFAULT.pad, dtype=np.int64)  # [steps + tail, tokens a step]
+        block[:n, :observed] = window.tokens[:, :observed]
+        block[n, :observed] = window.tail[:observed]
+        block[:, observed + extra] = DEFAULT.separator
+        block[:n, observed + extra + 1 :] = window.tokens[:, observed + 1 :]
+        if with_return:
+            block[:n, observed] = _return_tokens(window, return_scales, acted_returns)
+            block[n, observed] = block[n - 1, observed]
+        tokens[row, :used] = block.reshape(-1)[:used]
+        within = np.arange(size)
+        within[observed + extra + 1 :] = -1
+        position[row, :used] = np.tile(within, n + 1)[:used]
+        timestep[row, :used] = np.repeat(np.arange(n + 1), size)[:used]
+        begins = np.arange(n + 1) * size  # [steps + tail]
+        separator[row, : n + 1] = begins + observed + extra
+        last_action[row, :n] = begins[:n] + size - 1
+        loss[row, window.burn_in : n] = True
+        rewards[row, :n] = window.rewards
+        to_go[row, :n] = window.returns_to_go
+        terminated[row, n - 1] = window.terminated
+        log_probs[row, :n] = window.log_probs.sum(axis=1)
+        acted = np.arange(window.burn_in, n)
+        predicted = begins[acted, None] + observed + extra + np.arange(acting)  # [loss steps, action tokens]
+        at.append(row * width + predicted.reshape(-1))
+        target.append(window.tokens[acted, observed + 1 :].reshape(-1))
+        legal.append(np.tile(window.legal, (len(acted), 1)))
+        action_step.append(np.repeat(row * steps + acted, acting))
+        if with_return:
+            return_at.append(row * width + begins[acted] + observed - 1)
+            return_token.append(block[acted, observed])
+            return_step.append(row * steps + acted)
+
+    def joined(parts: list[np.ndarray]) -> torch.Tensor:
+        return torch.from_numpy(np.concatenate(parts).astype(np.int64)) if parts else torch.zeros(0, dtype=torch.int64)
+
+    return Batch(
+        tokens=torch.from_numpy(tokens),
+        position=torch.from_numpy(position),
+        timestep=torch.from_numpy(timestep),
+        separator=torch.from_numpy(separator),
+        last_action=torch.from_numpy(last_action),
+        length=torch.tensor([len(window) for window in windows]),
+        loss=torch.from_numpy(loss),
+        rewards=torch.from_numpy(rewards),
+        returns_to_go=torch.from_numpy(to_go),
+        terminated=torch.from_numpy(terminated),
+        log_probs=torch.from_numpy(log_probs),
+        action_at=joined(at),
+        action_token=joined(target),
+        action_range=joined(legal),
+        action_step=joined(action_step),
+        return_at=joined(return_at),
+        return_token=joined(return_token),
+        return_step=joined(return_step),
+        online=torch.tensor([bool(window.source) for window in windows]),
+        tasks=[window.task for window in windows],
+        origin=[
+            f"{window.task} episode {window.episode} of actor {window.actor}, steps {window.first_step}.."
+            f"{window.first_step + len(window) - 1}"
+            for window in windows
+        ],
+    )
+
+
+def _return_tokens(window: Trajectory, scales: dict[str, ReturnScale] | None, acted: bool) -> np.ndarray:
+    if acted:
+        return window.return_tokens
+    assert scales is not None
+    return scales[window.task].to_bins(window.returns_to_go) + DEFAULT.returns.start
