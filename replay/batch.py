@@ -56,6 +56,8 @@ class Batch:
     """int64 [R]: flat index of its step."""
     online: torch.Tensor
     """bool [B]: recorded by our own policy."""
+    episode_return: torch.Tensor
+    """float32 [B]: of the whole episode; NaN while it runs."""
     tasks: list[str]
     """Task of each window."""
     origin: list[str]
@@ -158,6 +160,7 @@ def collate(
         return_token=joined(return_token),
         return_step=joined(return_step),
         online=torch.tensor([bool(window.source) for window in windows]),
+        episode_return=torch.tensor([window.episode_return for window in windows]),
         tasks=[window.task for window in windows],
         origin=[
             f"{window.task} episode {window.episode} of actor {window.actor}, steps {window.first_step}.."

@@ -51,6 +51,8 @@ class Trajectory:
     """int32 [N]: the return token acted on, or -1."""
     temperature: float
     """Of action sampling; -1 for demonstrations."""
+    episode_return: float = float("nan")
+    """Sum of all rewards of the episode that this is part of; NaN while the episode runs."""
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -134,6 +136,7 @@ DTYPES = {
     "context_start": np.int32,
     "return_tokens": np.int32,
     "temperature": np.float32,
+    "episode_return": np.float32,
 }
 
 

@@ -1,0 +1,44 @@
+"""Settings of the learner."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class LearnerConfig:
+    """Optimiser, averages and precision."""
+
+    __pydantic_config__: ClassVar[dict] = {"extra": "forbid", "use_attribute_docstrings": True}
+
+    learning_rate: float = 3e-4
+    """Peak step size of AdamW."""
+    warmup_updates: int = 100
+    """Updates of linear warm-up from 0 (Gato: 15,000)."""
+    decay_updates: int | None = None
+    """Updates over which a cosine takes the step size to a tenth; null keeps it constant (Gato: 1,000,000)."""
+    betas: tuple[float, float] = (0.9, 0.95)
+    """Of AdamW."""
+    weight_decay: float = 0.1
+    """Of AdamW, on matrices only."""
+    clip: float = 1.0
+    """Gradients are scaled down to at most this norm."""
+    average: float = 0.99
+    """The moving-average network, each update: average * itself + (1 - average) * the weights that learn."""
+    publish: str = "latest"
+    """Which weights act and are saved: latest, or average (smoother)."""
+    precision: str = "float32"
+    """Of the forward and backward pass: float32 or bfloat16 (autocast; faster where the CPU or GPU has it)."""
+    optimiser_at_switch: str = "reset"
+    """Fine-tuning from a checkpoint with optimiser state: reset starts AdamW anew with its warm-up, keep carries on."""
+
+    def __post_init__(self) -> None:
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} '{getattr(self, name)}' must be one of {', '.join(allowed)}")
+
+
+CHOICES = {
+    "publish": ("latest", "average"),
+    "precision": ("float32", "bfloat16"),
+    "optimiser_at_switch": ("reset", "keep"),
+}

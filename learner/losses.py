@@ -1,0 +1,102 @@
+"""Losses as pure functions of tensors. Nothing here knows a model, a batch or a file.
+
+Every policy loss is a sum of weight times cross-entropy over loss tokens, divided by the number of those tokens
+(a global number, given by the caller): with all weights one, each of them is cloning, to the bit.
+"""
+
+import torch
+
+from policy.values import two_hot
+
+
+def cloning(log_probs: torch.Tensor, weights: torch.Tensor, count: torch.Tensor | float) -> torch.Tensor:
+    """-sum_i w_i log pi_i / count: masked next-token cross-entropy (Gato, arXiv 2205.06175, equation 1), weighted.
+
+    Args:
+        log_probs: [M], of each loss token.
+        weights: [M], detached by the caller.
+        count: the global number of loss tokens.
+    """
+    return -(weights * log_probs).sum() / count
+
+
+def exponential_weights(
+    advantages: torch.Tensor, temperature: float, limit: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """min(exp(A / temperature), limit) (AWR, arXiv 1910.00177, equation 9; IQL, arXiv 2110.06169, equation 7).
+
+    Returns:
+        The weights, and the share of them that was cut off at the limit.
+    """
+    raw = torch.exp((advantages / temperature).clamp(max=80.0))  # beyond e^80 float32 overflows
+    return raw.clamp(max=limit), (raw > limit).to(raw.dtype).mean() if raw.numel() else raw.new_zeros(())
+
+
+def lambda_returns(
+    rewards: torch.Tensor,
+    next_values: torch.Tensor,
+    terminated: torch.Tensor,
+    length: torch.Tensor,
+    discount: torch.Tensor,
+    lambda_: float,
+) -> torch.Tensor:
+    """G_t = r_t + discount (1 - d_t) ((1 - lambda) V_{t+1} + lambda G_{t+1}), G after the last step being V there.
+
+    (Sutton and Barto, 2nd edition, equation 12.18; with lambda 1 the Monte-Carlo return, bootstrapped at the cut.)
+
+    Args:
+        rewards: [B, N].
+        next_values: [B, N], V of the state that follows each step.
+        terminated: bool [B, N]; nothing follows such a step. A truncated step bootstraps.
+        length: int64 [B], steps in each row; the rest is padding.
+        discount: [B].
+
+    Returns:
+        [B, N], zero at padding.
+    """
+    steps = rewards.shape[1]
+    alive = 1.0 - terminated.to(rewards.dtype)
+    result = torch.zeros_like(rewards)
+    following = torch.zeros_like(rewards[:, 0])
+    for step in range(steps - 1, -1, -1):
+        last = length - 1 == step
+        following = torch.where(last, next_values[:, step], following)
+        mixed = (1.0 - lambda_) * next_values[:, step] + lambda_ * following
+        following = rewards[:, step] + discount * alive[:, step] * mixed
+        result[:, step] = torch.where(step < length, following, torch.zeros_like(following))
+    return result
+
+
+def one_step_targets(
+    rewards: torch.Tensor, next_values: torch.Tensor, terminated: torch.Tensor, discount: torch.Tensor
+) -> torch.Tensor:
+    """r + discount (1 - d) V' (IQL, arXiv 2110.06169, equation 6). rewards, next_values, terminated [B, N], discount [B]."""
+    return rewards + discount.unsqueeze(1) * (1.0 - terminated.to(rewards.dtype)) * next_values
+
+
+def expectile_weights(differences: torch.Tensor, tau: float) -> torch.Tensor:
+    """|tau - 1(u < 0)| for u = Q - V (IQL, arXiv 2110.06169, equation 4). Any shape."""
+    return torch.where(differences < 0, 1.0 - tau, tau)
+
+
+def categorical(
+    logits: torch.Tensor, targets: torch.Tensor, bins: torch.Tensor, weights: torch.Tensor, count: torch.Tensor | float
+) -> torch.Tensor:
+    """Weighted cross-entropy of value logits [K-wide rows] against two-hot targets, divided by `count`.
+
+    With expectile weights its minimum is the expectile: the weighted mean of the targets, weights as in
+    `expectile_weights` (the gradient of the asymmetric square is that of a weighted mean).
+
+    Args:
+        logits: [S, K]. targets: [S], returns. bins: [K]. weights: [S].
+    """
+    log_probs = torch.log_softmax(logits.to(torch.promote_types(logits.dtype, torch.float32)), dim=-1)
+    hot = two_hot(targets.to(log_probs.dtype), bins.to(log_probs.dtype))  # [S, K]
+    return -(weights * (hot * log_probs).sum(-1)).sum() / count
+
+
+def effective_sample_size(weights: torch.Tensor) -> torch.Tensor:
+    """(sum w)^2 / (n sum w^2), a share in (0, 1]; 1 when all weights are alike."""
+    if weights.numel() == 0:
+        return weights.new_ones(())
+    return weights.sum() ** 2 / (weights.numel() * (weights**2).sum()).clamp(min=1e-30)

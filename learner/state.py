@@ -1,0 +1,67 @@
+"""The learner's training state on disk: tensors in safetensors, the rest in JSON; nothing is pickled."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from policy.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from learner.learner import Learner
+
+
+def save(learner: "Learner", folder: Path) -> None:
+    """Writes state.safetensors (weights, moving average, optimiser moments, random state) and state.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {f"policy/{name}": value for name, value in learner.policy.state_dict().items()}
+    tensors |= {f"average/{name}": value for name, value in learner.average.state_dict().items()}
+    for name, parameter in learner.policy.named_parameters():
+        for key, value in learner.optimiser.state.get(parameter, {}).items():
+            tensors[f"optimiser/{name}/{key}"] = torch.as_tensor(value)
+    tensors["random/torch"] = torch.get_rng_state()
+    save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, folder / FILE)
+    scalars = {
+        "updates": learner.updates,
+        "incarnation": learner.incarnation,
+        "by_objective": learner.by_objective,
+        "scale": learner.scale.state(),
+    }
+    (folder / "state.json").write_text(json.dumps(scalars, indent=1))
+
+
+def restore(learner: "Learner", folder: Path) -> None:
+    """Reads what `save` wrote into a learner of the same shape.
+
+    Raises:
+        CheckpointError: when files are missing or damaged, or made for another policy.
+    """
+    try:
+        tensors = load_file(folder / FILE, device=str(learner.device))
+        scalars = json.loads((folder / "state.json").read_text())
+    except (OSError, SafetensorError, ValueError) as error:
+        raise CheckpointError(
+            f"{folder}: training state cannot be read ({error}); take an earlier checkpoint"
+        ) from None
+    try:
+        for prefix, module in (("policy/", learner.policy), ("average/", learner.average)):
+            module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+    except RuntimeError as error:
+        raise CheckpointError(f"{folder}: training state of another policy: {error}") from None
+    learner.optimiser.state.clear()
+    for name, parameter in learner.policy.named_parameters():
+        prefix = f"optimiser/{name}/"
+        moments = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+        if moments:
+            learner.optimiser.state[parameter] = moments
+    torch.set_rng_state(tensors["random/torch"].cpu())
+    learner.updates = scalars["updates"]
+    learner.incarnation = scalars["incarnation"]
+    learner.by_objective = scalars["by_objective"]
+    learner.scale.restore(scalars["scale"])
+
+
+FILE = "state.safetensors"
