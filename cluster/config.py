@@ -1,0 +1,155 @@
+"""Typed configuration of what `ocelot pretrain` and `ocelot finetune` do. Every field is described; unknown ones are refused.
+
+A section stands with the process that reads it. Files, overrides and messages are in config_files.py.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from learner.learner import LearnerConfig
+from learner.schedule import Entry
+from policy.config import PolicyConfig
+from replay.tables import ReplayConfig
+
+Positive = Annotated[int, Field(gt=0)]
+NotNegative = Annotated[int, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """Settings that refuse unknown keys and carry a description for each known one."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True)
+
+
+class TaskConfig(Section):
+    """One task of a run."""
+
+    name: str
+    """The task: gym/CartPole-v1, control/cartpole-swingup, gym/my_package:MyEnv-v0, ..."""
+    datasets: list[str] = []
+    """Minari datasets of its demonstrations, by id (`ocelot experts collect` prints it)."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """Its share of the training windows, and of the actors, relative to the other tasks."""
+    discount: Annotated[float, Field(gt=0, le=1)] = 0.99
+    """Discount of its returns."""
+
+
+class RunConfig(Section):
+    """What a run is called, how long it is and what it leaves behind."""
+
+    name: str
+    """Name of the run; its directory is FOLDER/NAME."""
+    folder: str = "runs"
+    """Where run directories are."""
+    arm: str | None = None
+    """Under which name `ocelot compare` shows this run; null: the run's name."""
+    seed: int = 0
+    """Seed of everything random."""
+    updates: Positive
+    """Learner updates in all."""
+    checkpoint_every: Positive = 1000
+    """Updates between two checkpoints; the last update is always followed by one."""
+    keep_checkpoints: Positive = 3
+    """So many checkpoints are kept; older ones are deleted."""
+    log_every: Positive = 10
+    """Updates between two points in TensorBoard."""
+    learner_threads: Positive = 1
+    """CPU threads of the learner."""
+
+
+class EvaluationConfig(Section):
+    """Evaluations while a run goes on and at its end."""
+
+    every: NotNegative = 0
+    """Updates between two evaluations; 0: only after the last update."""
+    episodes: NotNegative = 20
+    """Episodes a task and temperature; 0: no evaluations."""
+    temperatures: list[Annotated[float, Field(ge=0)]] = [0.0, 1.0]
+    """Of action sampling, one evaluation for each; 0 is greedy."""
+    seed: int = 10_000
+    """Seed of the environments, other than the actors' own, so that arms are evaluated on the same episodes."""
+
+
+class ActorsConfig(Section):
+    """The processes that step environments."""
+
+    processes: Positive = 2
+    """Actor processes."""
+    environments: Positive = 16
+    """Environments in each process; one half steps while the other waits for actions."""
+    temperature: Annotated[float, Field(ge=0)] = 1.0
+    """Of action sampling while exploring; 0 is greedy."""
+    with_return: bool = False
+    """Act with return tokens; the schedule must then train `return_conditioned`."""
+    return_kappa: Annotated[float, Field(ge=0)] = 10.0
+    """How strongly sampled return tokens lean towards high returns (with_return only)."""
+
+
+class ServerConfig(Section):
+    """The policy server, which runs the policy for all actors."""
+
+    slots: Positive | None = None
+    """Environments that can act at once; null: as many as actors and evaluation need."""
+    threads: Positive = 1
+    """CPU threads of the server."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Number format of the published weights and the KV cache."""
+    batch_window_ms: Annotated[float, Field(gt=0)] = 5.0
+    """A batch starts when a third of the slots wait, or after so many milliseconds."""
+    publish_every: Positive = 10
+    """Updates between two publications of the learner's weights."""
+
+
+class PretrainConfig(Section):
+    """Offline training of a fresh policy from demonstrations (`ocelot pretrain`)."""
+
+    run: RunConfig
+    """The run."""
+    tasks: Annotated[list[TaskConfig], Field(min_length=1)]
+    """The tasks and their demonstrations."""
+    policy: PolicyConfig = PolicyConfig()
+    """Sizes of the policy."""
+    text: str | None = None
+    """A SentencePiece model for tasks with text; null: the small one that ships."""
+    learner: LearnerConfig = LearnerConfig()
+    """The optimiser and what the objectives need."""
+    schedule: Annotated[list[Entry], Field(min_length=1)] = [Entry("bc")]
+    """Which updates, in which order, on which data."""
+    evaluation: EvaluationConfig = EvaluationConfig()
+    """Evaluations."""
+    server: ServerConfig = ServerConfig()
+    """The policy server of the evaluations."""
+
+
+class FinetuneConfig(Section):
+    """Online training with actors, policy server, replay and learner (`ocelot finetune`)."""
+
+    run: RunConfig
+    """The run."""
+    tasks: Annotated[list[TaskConfig], Field(min_length=1)]
+    """The tasks; their demonstrations fill the table `expert`."""
+    checkpoint: str | None = None
+    """Where to start: a checkpoint, or a run directory (its latest one); null: fresh weights of the sizes in `policy`."""
+    policy: PolicyConfig | None = None
+    """Sizes of a fresh policy; null with a checkpoint, which brings its own."""
+    text: str | None = None
+    """A SentencePiece model for tasks with text, with fresh weights only; null: the small one that ships."""
+    learner: LearnerConfig = LearnerConfig()
+    """The optimiser and what the objectives need."""
+    schedule: Annotated[list[Entry], Field(min_length=1)] = [Entry("bc")]
+    """Which updates, in which order, on which data."""
+    replay: ReplayConfig = ReplayConfig()
+    """Tables and their server."""
+    actors: ActorsConfig = ActorsConfig()
+    """The processes that step environments."""
+    server: ServerConfig = ServerConfig()
+    """The policy server."""
+    evaluation: EvaluationConfig = EvaluationConfig()
+    """Evaluations."""
+
+    @model_validator(mode="after")
+    def _one_start(self) -> "FinetuneConfig":
+        if (self.checkpoint is None) == (self.policy is None):
+            raise ValueError("give either checkpoint (where to start) or policy (sizes of a fresh one)")
+        return self

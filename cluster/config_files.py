@@ -1,0 +1,90 @@
+"""Configuration files: YAML in, overrides, errors that name the file, the key and the nearest known one; YAML out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from cluster.config_errors import describe
+from policy.errors import OcelotError
+
+Config = TypeVar("Config", bound=BaseModel)
+
+
+class ConfigError(OcelotError):
+    """A configuration that cannot be used."""
+
+
+def load(model: type[Config], files: Sequence[str | Path], overrides: Sequence[str] = ()) -> Config:
+    """Reads one configuration.
+
+    Args:
+        model: what it has to be.
+        files: YAML files; a later one's keys replace or extend an earlier one's, section by section.
+        overrides: "a.b=c" with c in YAML, applied last.
+
+    Raises:
+        ConfigError: a file that is missing or no YAML, an unknown key, a wrong type.
+    """
+    values: dict[str, Any] = {}
+    for file in files:
+        values = merge(values, _read(Path(file)))
+    for override in overrides:
+        values = merge(values, parse_override(override))
+    where = " + ".join([str(file) for file in files] + [f"--set {override}" for override in overrides])
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{where}:\n" + "\n".join(f"  {line}" for line in describe(error, model))) from None
+    except OcelotError as error:  # raised by a part that checks itself
+        raise ConfigError(f"{where}:\n  {error}") from None
+
+
+def dump(config: BaseModel) -> str:
+    """The whole resolved configuration as YAML; `load` of it gives the same configuration."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+
+
+def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`over` laid over `base`: sections key by key, everything else (lists too) replaced."""
+    result = dict(base)
+    for key, value in over.items():
+        below = result.get(key)
+        result[key] = merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return result
+
+
+def parse_override(text: str) -> dict[str, Any]:
+    """ "a.b=c" to {"a": {"b": c}}, c parsed as YAML.
+
+    Raises:
+        ConfigError: without "=", or with a value that is no YAML.
+    """
+    path, equals, value = text.partition("=")
+    if not equals or not path.strip():
+        raise ConfigError(f"--set {text}: write KEY=VALUE, for example --set run.seed=3")
+    try:
+        result = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {text}: the value is no YAML: {error}") from None
+    for key in reversed(path.strip().split(".")):
+        result = {key: result}
+    return result
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(file.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"{file}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{file}: no YAML: {error}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{file}: expected sections (key: value), found {type(values).__name__}")
+    return values
