@@ -1,7 +1,7 @@
 """TensorBoard events, written into the run directory itself.
 
-tensorboardX writes them: torch.utils.tensorboard and TensorBoard's own writer import TensorFlow wherever it is installed,
-which costs 0.45 GB in the process that does.
+tensorboardX writes them: torch.utils.tensorboard and TensorBoard's own writer import TensorFlow wherever it is
+installed, which costs 0.45 GB in the process that does.
 """
 
 import math
@@ -26,7 +26,7 @@ class Board:
         self._writer = SummaryWriter(str(folder), purge_step=resumed_at, flush_secs=10)
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
-        """One point for each tag, GROUP/NAME or GROUP/NAME/TASK; NaN is left out, for it means that there is nothing to say.
+        """One point for each tag, GROUP/NAME or GROUP/NAME/TASK; NaN (nothing to say) is left out.
 
         Raises:
             ValueError: when a tag is of no known group.

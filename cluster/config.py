@@ -1,19 +1,34 @@
-"""Typed configuration of what `ocelot pretrain` and `ocelot finetune` do. Every field is described; unknown ones are refused.
+"""Typed configuration of `ocelot pretrain` and `ocelot finetune`: every field is described, unknown ones are refused.
 
-A section stands with the process that reads it. Files, overrides and messages are in config_files.py.
+Each section is what one process reads. Files, overrides and messages are in config_files.py.
 """
 
+from dataclasses import asdict, replace
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from learner.learner import LearnerConfig
+from learner.config import LearnerConfig
 from learner.schedule import Entry
 from policy.config import PolicyConfig
 from replay.tables import ReplayConfig
 
 Positive = Annotated[int, Field(gt=0)]
 NotNegative = Annotated[int, Field(ge=0)]
+
+
+def _with_all_settings(entry: Entry) -> Entry:
+    """The entry with its objective's settings typed and complete, so that a dumped configuration leans on no default."""
+    try:
+        settings = TypeAdapter(entry.kind.settings).validate_python(entry.settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise ValueError(f"settings.{key} of {entry.objective}: {first['msg']}, got {first['input']!r}") from None
+    return replace(entry, settings=asdict(settings))
+
+
+ScheduleConfig = Annotated[list[Annotated[Entry, AfterValidator(_with_all_settings)]], Field(min_length=1)]
 
 
 class Section(BaseModel):
@@ -114,7 +129,7 @@ class PretrainConfig(Section):
     """A SentencePiece model for tasks with text; null: the small one that ships."""
     learner: LearnerConfig = LearnerConfig()
     """The optimiser and what the objectives need."""
-    schedule: Annotated[list[Entry], Field(min_length=1)] = [Entry("bc")]
+    schedule: ScheduleConfig = [_with_all_settings(Entry("bc"))]
     """Which updates, in which order, on which data."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """Evaluations."""
@@ -130,14 +145,14 @@ class FinetuneConfig(Section):
     tasks: Annotated[list[TaskConfig], Field(min_length=1)]
     """The tasks; their demonstrations fill the table `expert`."""
     checkpoint: str | None = None
-    """Where to start: a checkpoint, or a run directory (its latest one); null: fresh weights of the sizes in `policy`."""
+    """Where to start: a checkpoint, or a run directory (its latest one); null: fresh weights, sizes in `policy`."""
     policy: PolicyConfig | None = None
     """Sizes of a fresh policy; null with a checkpoint, which brings its own."""
     text: str | None = None
     """A SentencePiece model for tasks with text, with fresh weights only; null: the small one that ships."""
     learner: LearnerConfig = LearnerConfig()
     """The optimiser and what the objectives need."""
-    schedule: Annotated[list[Entry], Field(min_length=1)] = [Entry("bc")]
+    schedule: ScheduleConfig = [_with_all_settings(Entry("bc"))]
     """Which updates, in which order, on which data."""
     replay: ReplayConfig = ReplayConfig()
     """Tables and their server."""

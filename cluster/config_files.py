@@ -23,7 +23,7 @@ def load(model: type[Config], files: Sequence[str | Path], overrides: Sequence[s
     Args:
         model: what it has to be.
         files: YAML files; a later one's keys replace or extend an earlier one's, section by section.
-        overrides: "a.b=c" with c in YAML, applied last.
+        overrides: "a.b=c" with c in YAML, applied last; "a.0.b=c" changes a list's first entry.
 
     Raises:
         ConfigError: a file that is missing or no YAML, an unknown key, a wrong type.
@@ -47,13 +47,17 @@ def dump(config: BaseModel) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
 
 
-def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`over` laid over `base`: sections key by key, everything else (lists too) replaced."""
-    result = dict(base)
-    for key, value in over.items():
-        below = result.get(key)
-        result[key] = merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return result
+def merge(base: Any, over: Any) -> Any:
+    """`over` laid over `base`: sections key by key, list entries by number ({"0": ...}), everything else replaced."""
+    if isinstance(base, dict) and isinstance(over, dict):
+        return base | {key: merge(base.get(key), value) for key, value in over.items()}
+    if isinstance(base, list) and isinstance(over, dict) and all(_is_index(base, key) for key in over):
+        return [merge(entry, over[str(index)]) if str(index) in over else entry for index, entry in enumerate(base)]
+    return over
+
+
+def _is_index(entries: list, key: Any) -> bool:
+    return str(key).isdecimal() and int(key) < len(entries)
 
 
 def parse_override(text: str) -> dict[str, Any]:

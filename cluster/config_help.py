@@ -1,5 +1,6 @@
 """All settings with their types, defaults and one-line descriptions, as text."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,27 +18,24 @@ def describe_config(model: type[BaseModel]) -> str:
 def _lines(schema: dict[str, Any], section: dict[str, Any], depth: int) -> Iterator[str]:
     pad = "  " * depth
     for name, part in section.get("properties", {}).items():
-        description = part.get("description", "")
         parts = sections(schema, part)
-        nested = [choice for choice in parts if "properties" in choice]
-        nested += [
-            item for choice in parts for item in sections(schema, choice.get("items", {})) if "properties" in item
-        ]
-        values = [choice.get("additionalProperties") for choice in parts]
-        nested += [
-            item
-            for value in values
-            if isinstance(value, dict)
-            for item in sections(schema, value)
-            if "properties" in item
-        ]
+        description = part.get("description") or parts[0].get("description", "")  # pydantic writes equal ones once
+        nested = [section for choice in parts for section in _sections_within(schema, choice)]
         if nested:
             yield f"{pad}{name}:  # {description}"
             for choice in nested:
                 yield from _lines(schema, choice, depth + 1)
             continue
-        default = f" = {part['default']}" if "default" in part else ""
+        default = f" = {json.dumps(part['default'])}" if "default" in part else ""
         yield f"{pad}{name}: {' or '.join(_type(schema, choice) for choice in parts)}{default}  # {description}"
+
+
+def _sections_within(schema: dict[str, Any], part: dict[str, Any]) -> list[dict[str, Any]]:
+    """The sections that a part is, or holds as a list or by name."""
+    values = part.get("additionalProperties")
+    inside = [part.get("items", {}), values if isinstance(values, dict) else {}]
+    found = [part] + [choice for item in inside for choice in sections(schema, item)]
+    return [choice for choice in found if "properties" in choice]
 
 
 def _type(schema: dict[str, Any], part: dict[str, Any]) -> str:
@@ -48,6 +46,10 @@ def _type(schema: dict[str, Any], part: dict[str, Any]) -> str:
     if part.get("type") == "array":
         items = sections(schema, part.get("items", {}))
         return f"list of {' or '.join(_type(schema, item) for item in items)}"
-    return {"integer": "int", "number": "float", "string": "text", "boolean": "true/false"}.get(
-        part.get("type", "any"), part.get("type", "any")
-    )
+    return {
+        "integer": "int",
+        "number": "float",
+        "string": "text",
+        "boolean": "true/false",
+        "object": "settings by name",
+    }.get(part.get("type", "any"), part.get("type", "any"))
