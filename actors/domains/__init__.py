@@ -1,0 +1,76 @@
+"""Domains: families of tasks, one module each. A new one is a module and a line in `DOMAINS`."""
+
+import difflib
+from typing import Protocol
+
+import gymnasium
+
+from actors.domains import control, gym
+from actors.errors import TaskError
+from actors.spaces import describe
+from policy.layout import Layout
+from policy.text import TextTokenizer
+
+
+class Domain(Protocol):
+    """What the module of a domain defines."""
+
+    DISCOUNT: float
+    """Discount of its tasks."""
+
+    def make(self, name: str) -> gymnasium.Env:
+        """The environment of `domain/name`. Raises TaskError."""
+
+    def names(self) -> list[str]:
+        """Names of its tasks, without the domain."""
+
+
+DOMAINS: dict[str, Domain] = {"control": control, "gym": gym}
+
+
+def make(task: str) -> gymnasium.Env:
+    """A new environment of a task such as `gym/CartPole-v1` or `control/cartpole-swingup`.
+
+    Raises:
+        TaskError: when the task or its domain is unknown (names the nearest known), or cannot be made here.
+    """
+    domain, name = _split(task)
+    return domain.make(name)
+
+
+def task_layout(task: str, action_bins: int = 1024, text: TextTokenizer | None = None) -> Layout:
+    """The layout of a task's timesteps, from the spaces of an environment made for it.
+
+    Raises:
+        TaskError: as `make`.
+        SpaceError: when its spaces cannot become tokens.
+    """
+    env = make(task)
+    try:
+        observation = describe(env.observation_space, task)
+        action = describe(env.action_space, task)
+    finally:
+        env.close()
+    return Layout(task, observation, action, action_bins, text=text)
+
+
+def discount(task: str) -> float:
+    """The discount of a task's returns. Raises TaskError when its domain is unknown."""
+    return _split(task)[0].DISCOUNT
+
+
+def names() -> list[str]:
+    """Every task that is known by name, sorted within its domain. Any registered Gymnasium id works beside them."""
+    return [f"{domain}/{name}" for domain, module in DOMAINS.items() for name in module.names()]
+
+
+def _split(task: str) -> tuple[Domain, str]:
+    domain, slash, name = task.partition("/")
+    if domain not in DOMAINS or not name:
+        near = difflib.get_close_matches(domain, DOMAINS, n=1)
+        if slash and near and name:
+            hint = f"did you mean '{near[0]}/{name}'?"
+        else:
+            hint = f"tasks are written domain/name, with a domain of: {', '.join(DOMAINS)}"
+        raise TaskError(f"unknown task '{task}': {hint}")
+    return DOMAINS[domain], name

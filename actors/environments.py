@@ -1,0 +1,204 @@
+"""Environments of one task, stepped in a Python loop in this process; those that fail are rebuilt."""
+
+import logging
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from actors import domains
+from actors.errors import EnvironmentFailed, TaskError
+from actors.nesting import Observations, Parts, unstack
+from actors.spaces import describe
+from policy.layout import Layout
+from policy.spaces import Description
+
+log = logging.getLogger(__name__)
+
+FAULTS_IN_A_ROW = 5
+
+
+@dataclass
+class StepResult:
+    """What happened to n environments in one step."""
+
+    observation: Any
+    """Leaves stacked along n, nested as the space: what to act on next, so after a reset where an episode ended."""
+    rewards: np.ndarray
+    """float32 [n]; 0 where faulted."""
+    terminated: np.ndarray
+    """bool [n]."""
+    truncated: np.ndarray
+    """bool [n]; never together with terminated, which wins."""
+    final_observation: Any
+    """As `observation`, but before any reset; its rows mean something where an episode ended."""
+    faulted: np.ndarray
+    """bool [n]: failed in this step; its episode was cut off, and the step is to be forgotten."""
+    returns: np.ndarray
+    """float64 [n]: sum of the episode's rewards up to and with this step."""
+    lengths: np.ndarray
+    """int64 [n]: steps of the episode up to and with this one."""
+
+    @property
+    def ended(self) -> np.ndarray:
+        """bool [n]: an episode was finished."""
+        return self.terminated | self.truncated
+
+
+class Environments:
+    """`count` environments of the layout's task. They reset by themselves when an episode ends.
+
+    The k-th episode of environment i starts from a seed made of (seed, i + k * count), so runs repeat, and every
+    division of the same episodes among environments plays the same starts. An environment that raises, or returns
+    something that is not finite or not in the shape of its space, is closed, built anew and reset.
+
+    Args:
+        layout: of the task, as the policy knows it.
+        count: environments.
+        seed: of all episodes.
+        max_faults: an environment that fails so often in a row without finishing an episode is given up.
+
+    Raises:
+        TaskError: when the task cannot be made, or its spaces are not the layout's.
+    """
+
+    def __init__(self, layout: Layout, count: int, seed: int, max_faults: int = FAULTS_IN_A_ROW):
+        self.layout = layout
+        self.count = count
+        self.seed = seed
+        self.max_faults = max_faults
+        self.faults = 0
+        """Times that an environment failed."""
+        self._envs: list[gymnasium.Env] = []
+        self._episodes = np.arange(count)  # number of the episode that each plays
+        self._attempts = np.zeros(count, dtype=np.int64)  # faults in a row; part of the seed, so that each try differs
+        self._returns = np.zeros(count, dtype=np.float64)
+        self._lengths = np.zeros(count, dtype=np.int64)
+        self._observations = Observations(layout.observation)
+        for _ in range(count):
+            self._envs.append(domains.make(layout.task))
+        self._check_spaces()
+
+    def reset(self) -> Any:
+        """Begins the first episode of every environment. Observations, leaves stacked along count.
+
+        Raises:
+            EnvironmentFailed: when one cannot be reset.
+        """
+        batch = self._observations.empty(self.count)
+        for index in range(self.count):
+            self._reset(index, batch, index)
+        return self._observations.nest(batch)
+
+    def step(self, actions: Any, rows: np.ndarray | None = None) -> StepResult:
+        """One step of the environments `rows` (int [n]; all of them if None).
+
+        Args:
+            actions: nested as the action space, leaves stacked along n.
+            rows: which environments, each at most once.
+
+        Raises:
+            EnvironmentFailed: when one has failed too often: task, number, what it raised and what to change.
+        """
+        rows = np.arange(self.count) if rows is None else rows
+        n = len(rows)
+        final = self._observations.empty(n)
+        result = StepResult(
+            observation=None,
+            rewards=np.zeros(n, dtype=np.float32),
+            terminated=np.zeros(n, dtype=bool),
+            truncated=np.zeros(n, dtype=bool),
+            final_observation=self._observations.nest(final),
+            faulted=np.zeros(n, dtype=bool),
+            returns=np.zeros(n, dtype=np.float64),
+            lengths=np.zeros(n, dtype=np.int64),
+        )
+        for row, (index, action) in enumerate(zip(rows, unstack(self.layout.action, actions, n), strict=True)):
+            try:
+                observation, reward, terminated, truncated, _ = self._envs[index].step(action)
+                self._observations.store(final, row, observation)
+                if not np.isfinite(reward):
+                    raise ValueError(f"reward {reward}")
+            except Exception as error:
+                self._fault(index, error)
+                result.faulted[row] = True
+                continue
+            self._returns[index] += reward
+            self._lengths[index] += 1
+            result.rewards[row] = reward
+            result.terminated[row] = terminated
+            result.truncated[row] = truncated and not terminated
+        result.returns[:] = self._returns[rows]
+        result.lengths[:] = self._lengths[rows]
+        result.observation = self._begin_again(rows, result, final)
+        return result
+
+    def close(self) -> None:
+        """Closes every environment."""
+        for env in self._envs:
+            env.close()
+
+    def _begin_again(self, rows: np.ndarray, result: StepResult, final: Parts) -> Any:
+        """Resets what ended or failed; the observations to act on next."""
+        over = np.flatnonzero(result.ended | result.faulted)
+        if not len(over):
+            return result.final_observation
+        batch = {name: part.copy() for name, part in final.items()}
+        for row in over:
+            if not result.faulted[row]:
+                self._episodes[rows[row]] += self.count
+                self._attempts[rows[row]] = 0
+            self._reset(rows[row], batch, row)
+        return self._observations.nest(batch)
+
+    def _reset(self, index: int, batch: Parts, row: int) -> None:
+        """Begins an episode of environment `index`, trying anew until it works or is given up."""
+        self._returns[index] = 0.0
+        self._lengths[index] = 0
+        while True:
+            entropy = (self.seed, int(self._episodes[index]), int(self._attempts[index]))
+            try:
+                observation, _ = self._envs[index].reset(seed=int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+                self._observations.store(batch, row, observation)
+                return
+            except Exception as error:
+                self._fault(index, error)
+
+    def _fault(self, index: int, error: Exception) -> None:
+        """Counts a failure and rebuilds the environment, or gives up."""
+        self.faults += 1
+        self._attempts[index] += 1
+        where = f"{self.layout.task}: environment {index}"
+        # Only the environment's own frames: the first is ours.
+        lines = traceback.format_exception(type(error), error, error.__traceback__, limit=-3)
+        if self._attempts[index] >= self.max_faults:
+            raise EnvironmentFailed(
+                f"{where} failed {self._attempts[index]} times in a row without finishing an episode, at last with "
+                f"{type(error).__name__}: {error}\n{''.join(lines).rstrip()}\n"
+                "Repair the environment; if its failures are rare and harmless, allow more of them (max_faults)."
+            ) from error
+        log.warning("%s failed and is rebuilt (%d faults so far): %s", where, self.faults, "".join(lines).rstrip())
+        try:
+            self._envs[index].close()
+        except Exception as closing:  # a broken environment may not even close; the new one does not depend on it
+            log.warning("%s did not close: %s", where, closing)
+        self._envs[index] = domains.make(self.layout.task)
+
+    def _check_spaces(self) -> None:
+        task, env = self.layout.task, self._envs[0]
+        for kind, space, known in (
+            ("observations", env.observation_space, self.layout.observation),
+            ("actions", env.action_space, self.layout.action),
+        ):
+            if describe(space, task) != known:
+                raise TaskError(
+                    f"{task}: its {kind} are not those that the policy was made for: {_short(known)}, now "
+                    f"{_short(describe(space, task))}; install the version of the environment that it was trained with"
+                )
+
+
+def _short(description: Description) -> str:
+    text = str(description)
+    return text if len(text) <= 200 else f"{text[:200]}..."
