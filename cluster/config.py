@@ -4,7 +4,7 @@ Each section is what one process reads. Files, overrides and messages are in con
 """
 
 from dataclasses import asdict, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
@@ -18,9 +18,9 @@ NotNegative = Annotated[int, Field(ge=0)]
 
 
 def _with_all_settings(entry: Entry) -> Entry:
-    """The entry with its objective's settings typed and complete, so that a dumped configuration leans on no default."""
+    """The entry with its objective's settings typed and complete, so that a dumped configuration depends on nothing."""
     try:
-        settings = TypeAdapter(entry.kind.settings).validate_python(entry.settings)
+        settings: Any = TypeAdapter(entry.kind.settings).validate_python(entry.settings)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))

@@ -9,6 +9,15 @@ from pydantic import BaseModel
 from cluster.config_errors import sections
 
 
+TYPES = {
+    "integer": "int",
+    "number": "float",
+    "string": "text",
+    "boolean": "true/false",
+    "object": "values by name",
+}
+
+
 def describe_config(model: type[BaseModel]) -> str:
     """A line for every setting of a configuration, sections indented."""
     schema = model.model_json_schema()
@@ -46,10 +55,4 @@ def _type(schema: dict[str, Any], part: dict[str, Any]) -> str:
     if part.get("type") == "array":
         items = sections(schema, part.get("items", {}))
         return f"list of {' or '.join(_type(schema, item) for item in items)}"
-    return {
-        "integer": "int",
-        "number": "float",
-        "string": "text",
-        "boolean": "true/false",
-        "object": "settings by name",
-    }.get(part.get("type", "any"), part.get("type", "any"))
+    return TYPES.get(part.get("type", "any"), part.get("type", "any"))
