@@ -1,0 +1,271 @@
+"""Replay without Reverb: the same tables as Python lists of windows, in this process or behind a Ray actor."""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from replay.errors import ReplayError, ReplayTimeout
+from replay.interface import TableInfo, no_table
+from replay.packing import pack, unpack
+from replay.tables import FILLED_BY, TableConfig
+from replay.trajectory import Trajectory
+
+AT_ONCE = 64  # windows in one call, so that no call is large
+CHECKPOINT = "replay.npz"
+
+
+class Table:
+    """A ring of windows with Reverb's rate limiter. Not thread-safe; `MemoryStore` locks.
+
+    Args:
+        seed: of sampling.
+    """
+
+    def __init__(self, config: TableConfig, seed: np.random.SeedSequence):
+        self.config = config
+        self.windows: list[Trajectory] = []
+        self.inserts = 0
+        self.samples = 0
+        self._oldest = 0  # index in the ring once it is full
+        self._random = np.random.default_rng(seed)
+
+    def may_insert(self) -> bool:
+        if self.config.samples_per_insert is None or len(self.windows) < self.config.min_size:
+            return True
+        error = (self.inserts + 1) * self.config.samples_per_insert - self.samples
+        return error <= self.config.allowed_error()[1]
+
+    def may_sample(self) -> bool:
+        if len(self.windows) < self.config.min_size:
+            return False
+        if self.config.samples_per_insert is None:
+            return True
+        error = self.inserts * self.config.samples_per_insert - self.samples - 1
+        return error >= self.config.allowed_error()[0]
+
+    def insert(self, window: Trajectory) -> None:
+        if len(self.windows) < self.config.max_size:
+            self.windows.append(window)
+        else:
+            self.windows[self._oldest] = window
+            self._oldest = (self._oldest + 1) % self.config.max_size
+        self.inserts += 1
+
+    def sample(self) -> Trajectory:
+        self.samples += 1
+        return self.windows[int(self._random.integers(len(self.windows)))]
+
+    def in_order(self) -> list[Trajectory]:
+        """Oldest first."""
+        return self.windows[self._oldest :] + self.windows[: self._oldest]
+
+    def restore(self, windows: list[Trajectory], inserts: int, samples: int) -> None:
+        """Takes over what `in_order` gave, and the counts; of too many windows the newest."""
+        self.windows, self._oldest = windows[-self.config.max_size :], 0
+        self.inserts, self.samples = inserts, samples
+
+
+class Store(Protocol):
+    """What a `MemoryReplay` talks to: a `MemoryStore`, or a Ray actor that holds one. No call waits."""
+
+    def insert(self, table: str, windows: list[Trajectory]) -> int: ...
+
+    def sample(self, table: str, count: int) -> list[Trajectory]: ...
+
+    def info(self, timeout: float = ...) -> dict[str, TableInfo]: ...
+
+    def checkpoint(self) -> str: ...
+
+
+class MemoryStore:
+    """The tables in this process. Thread-safe; no call waits.
+
+    Args:
+        tables: settings by table.
+        directory: for checkpoints; the one found there is restored. None: no checkpoints.
+        seed: of sampling.
+
+    Raises:
+        ReplayError: when the checkpoint found is damaged.
+    """
+
+    def __init__(self, tables: dict[str, TableConfig], directory: str | os.PathLike | None = None, seed: int = 0):
+        seeds = np.random.SeedSequence(seed).spawn(len(tables))
+        self._tables = {name: Table(config, seeds[index]) for index, (name, config) in enumerate(tables.items())}
+        self._directory = None if directory is None else Path(directory)
+        self._lock = threading.Lock()
+        if self._directory is not None and (self._directory / CHECKPOINT).exists():
+            self._restore(self._directory / CHECKPOINT)
+
+    def insert(self, table: str, windows: list[Trajectory]) -> int:
+        """Inserts as many of the windows as the rate limiter lets through now, in order; returns how many."""
+        with self._lock:
+            target, done = self._table(table), 0
+            while done < len(windows) and target.may_insert():
+                target.insert(windows[done])
+                done += 1
+            return done
+
+    def sample(self, table: str, count: int) -> list[Trajectory]:
+        """Up to `count` windows: as many as the table and its rate limiter give now."""
+        with self._lock:
+            target = self._table(table)
+            drawn: list[Trajectory] = []
+            while len(drawn) < count and target.may_sample():
+                drawn.append(target.sample())
+            return drawn
+
+    def info(self, timeout: float = 0.0) -> dict[str, TableInfo]:
+        """State by table."""
+        with self._lock:
+            return {
+                name: TableInfo(len(t.windows), t.config.max_size, t.config.min_size, t.inserts, t.samples)
+                for name, t in self._tables.items()
+            }
+
+    def checkpoint(self) -> str:
+        """Writes one npz file (whole or not at all) and returns its path."""
+        if self._directory is None:
+            raise ReplayError("this replay store has no directory for checkpoints; give it one when it is made")
+        self._directory.mkdir(parents=True, exist_ok=True)
+        arrays: dict[str, np.ndarray] = {}
+        with self._lock:
+            for name, table in self._tables.items():
+                arrays |= {f"{name}/{key}": value for key, value in pack(table.in_order()).items()}
+                arrays[f"{name}/counts"] = np.asarray([table.inserts, table.samples], dtype=np.int64)
+        path = self._directory / CHECKPOINT
+        partial = path.with_suffix(".partial")
+        with open(partial, "wb") as file:
+            np.savez(file, **arrays)
+        partial.replace(path)
+        return str(path)
+
+    def _restore(self, path: Path) -> None:
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {key: file[key] for key in file.files}
+        except (OSError, ValueError, EOFError) as error:
+            raise ReplayError(f"replay checkpoint {path} is damaged ({error}); move it away to start empty") from error
+        for name, table in self._tables.items():
+            own = {key[len(name) + 1 :]: value for key, value in arrays.items() if key.startswith(f"{name}/")}
+            if own:
+                inserts, samples = own.pop("counts").tolist()
+                table.restore(unpack(own), inserts, samples)
+
+    def _table(self, name: str) -> Table:
+        if name not in self._tables:
+            raise no_table(name, list(self._tables))
+        return self._tables[name]
+
+
+class MemoryReplay:
+    """`Replay` over a store whose calls do not wait: waiting is done here, by asking again.
+
+    Args:
+        store: where the windows are.
+        address: for messages.
+    """
+
+    def __init__(self, store: Store, address: str = "memory://local"):
+        self.address = address
+        self._store = store
+        self._drawn: dict[str, list[Trajectory]] = {}  # of samples that timed out half-way, for the next
+        self._lock = threading.Lock()
+
+    def writer(self, table: str) -> "MemoryWriter":
+        known = self.info()
+        if table not in known:
+            raise no_table(table, list(known))
+        return MemoryWriter(self._store, table)
+
+    def sample(self, table: str, count: int, timeout: float | None = None) -> list[Trajectory]:
+        with self._lock:
+            drawn = self._drawn.pop(table, [])
+
+        def enough() -> bool:
+            if len(drawn) < count:
+                drawn.extend(self._store.sample(table, count - len(drawn)))
+            return len(drawn) >= count
+
+        complete = _ask_again(enough, timeout)
+        taken, rest = (drawn[:count], drawn[count:]) if complete else ([], drawn)
+        if rest:
+            with self._lock:
+                self._drawn.setdefault(table, []).extend(rest)
+        if not complete:
+            raise ReplayTimeout(nothing_to_sample(table, self.info()[table], len(drawn), count, timeout))
+        return taken
+
+    def info(self, timeout: float = 10.0) -> dict[str, TableInfo]:
+        return self._store.info(timeout)
+
+    def checkpoint(self) -> str:
+        return self._store.checkpoint()
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+class MemoryWriter:
+    """`Writer` to one table of a store."""
+
+    def __init__(self, store: Store, table: str):
+        self._store = store
+        self._table = table
+        self._queue: list[Trajectory] = []
+
+    def write(self, windows: list[Trajectory], timeout: float | None = None) -> None:
+        self._queue.extend(windows)
+        self.flush(timeout)
+
+    def flush(self, timeout: float | None = None) -> None:
+        def drained() -> bool:
+            if self._queue:
+                del self._queue[: self._store.insert(self._table, self._queue[:AT_ONCE])]
+            return not self._queue
+
+        if not _ask_again(drained, timeout):
+            raise ReplayTimeout(no_room(self._table, len(self._queue), timeout))
+
+    def close(self) -> None:
+        self._queue.clear()
+
+
+def nothing_to_sample(table: str, info: TableInfo, drawn: int, count: int, timeout: float | None) -> str:
+    """Message of a sample that waited in vain on a server that is alive."""
+    if info.size < info.min_size:
+        return (
+            f"replay table '{table}' holds {info.size} windows and gives none below {info.min_size} (min_size); "
+            f"waited {timeout} s. {FILLED_BY.get(table, 'nobody known').capitalize()} should fill it: see whether they "
+            f"run, or lower replay.tables.{table}.min_size"
+        )
+    return (
+        f"replay table '{table}' gave {drawn} of {count} windows in {timeout} s: its rate limiter waits for inserts "
+        f"({info.inserts} so far, {info.samples} samples). See whether {FILLED_BY.get(table, 'its writers')} still "
+        f"run, or raise replay.tables.{table}.samples_per_insert"
+    )
+
+
+def no_room(table: str, queued: int, timeout: float | None) -> str:
+    """Message of a write that waited in vain on a server that is alive."""
+    return (
+        f"replay table '{table}' takes no windows: {queued} have waited {timeout} s for its rate limiter. Whoever "
+        f"samples it has stopped or is slower; lower replay.tables.{table}.samples_per_insert, or set it to null"
+    )
+
+
+def _ask_again(done: Callable[[], bool], timeout: float | None) -> bool:
+    """Calls `done` until it is true, at once and then up to every 20 ms; false once `timeout` seconds have passed."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    pause = 0.001
+    while not done():
+        if deadline is not None and time.monotonic() >= deadline:
+            return False
+        time.sleep(pause)
+        pause = min(2 * pause, 0.02)
+    return True
