@@ -8,7 +8,6 @@ from pydantic import BaseModel
 
 from cluster.config_errors import sections
 
-
 TYPES = {
     "integer": "int",
     "number": "float",

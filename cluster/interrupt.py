@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request to stop: the loop ends after its update, writes a checkpoint, closes its processes."""
+"""Ctrl-C and SIGTERM as a request to stop: the loop ends after its update, writes a checkpoint, closes processes."""
 
 import contextlib
 import signal
