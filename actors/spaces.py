@@ -48,7 +48,7 @@ def describe(space: spaces.Space, task: str, path: str = "") -> Description:
 
 def _box(space: spaces.Box) -> Description:
     # Some environments write "no bound" as the greatest number of their type.
-    dtype = np.dtype(space.dtype)  # type: ignore[arg-type]  # annotated as optional, never None
+    dtype: np.dtype = space.low.dtype
     largest = float(np.finfo(dtype).max) if dtype.kind == "f" else np.inf
     low = space.low.astype(np.float64).reshape(-1)
     high = space.high.astype(np.float64).reshape(-1)

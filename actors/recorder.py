@@ -1,0 +1,190 @@
+"""What an actor saw and did, step by step, into the windows that replay stores."""
+
+import numpy as np
+
+from policy.layout import Layout
+from policy.returns import returns_to_go
+from policy.types import ActReply
+from replay.trajectory import ONLINE, Trajectory, cut
+
+EPISODE_LIMIT = 1000
+EPISODE_BITS = 32  # of an episode's number; the run id stands above them
+
+
+class Recorder:
+    """Collects the episodes of an actor's slots. Each step: `acted`, then `stepped`.
+
+    An episode is written when it ends, so its returns are known. One that grows past `episode_limit` steps is written
+    in pieces, each up to a slide of its context, whose returns stay unknown (NaN).
+
+    Args:
+        layout: of the task.
+        actor: number of the actor.
+        slots: environments.
+        context: tokens that the policy sees at once.
+        temperature: of action sampling.
+        run_id: in [0, 2**31), drawn anew when an actor starts, so that no two episodes of an actor share a number.
+        episode_limit: steps.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        actor: int,
+        slots: int,
+        context: int,
+        temperature: float,
+        run_id: int,
+        episode_limit: int = EPISODE_LIMIT,
+    ):
+        self.layout = layout
+        self.actor = actor
+        self.context = context
+        self.temperature = temperature
+        self.episode_limit = episode_limit
+        self._episodes = run_id << EPISODE_BITS
+        self._episode = np.empty(slots, dtype=np.int64)
+        for slot in range(slots):
+            self._episode[slot] = self._next_episode()
+        self._first = np.zeros(slots, dtype=np.int64)  # step of the episode that stands at index 0
+        self._burn_in = np.zeros(slots, dtype=np.int64)  # steps at the front that were written already
+        self._length = np.zeros(slots, dtype=np.int64)  # steps held
+        room = 64
+        acting = layout.action_tokens
+        self._tokens = np.zeros((slots, room, layout.step_tokens), dtype=np.int32)
+        self._tokens[:, :, layout.observation_tokens] = layout.vocabulary.separator
+        self._log_probs = np.zeros((slots, room, acting), dtype=np.float32)
+        self._versions = np.zeros((slots, room, 2), dtype=np.int32)
+        self._context_start = np.zeros((slots, room), dtype=np.int32)
+        self._return_tokens = np.zeros((slots, room), dtype=np.int32)
+        self._rewards = np.zeros((slots, room), dtype=np.float32)
+
+    def acted(self, slots: np.ndarray, observation: np.ndarray, reply: ActReply) -> list[Trajectory]:
+        """Notes the actions of a reply, and what they were an answer to.
+
+        Args:
+            slots: int [n].
+            observation: int32 [n, observation_tokens].
+            reply: n rows.
+
+        Returns:
+            Windows of episodes that have grown past the limit; mostly none.
+        """
+        windows = []
+        for row, slot in enumerate(slots):
+            if self._length[slot] >= self.episode_limit and self._slid(slot, reply.context_start[row]):
+                windows += self._piece(slot, observation[row], int(reply.context_start[row]))
+        at = self._length[slots]
+        if at.max() >= self._rewards.shape[1]:
+            self._grow()
+        observed = self.layout.observation_tokens
+        self._tokens[slots, at, :observed] = observation
+        self._tokens[slots, at, observed + 1 :] = reply.tokens
+        self._log_probs[slots, at] = reply.log_probs
+        self._versions[slots, at] = reply.version
+        self._context_start[slots, at] = reply.context_start
+        self._return_tokens[slots, at] = reply.return_tokens
+        return windows
+
+    def stepped(
+        self,
+        slots: np.ndarray,
+        rewards: np.ndarray,
+        terminated: np.ndarray,
+        truncated: np.ndarray,
+        faulted: np.ndarray,
+        final: np.ndarray,
+    ) -> list[Trajectory]:
+        """Notes what the actions led to.
+
+        Args:
+            slots: int [n], the same as in `acted`.
+            rewards: float32 [n].
+            terminated, truncated: bool [n].
+            faulted: bool [n]: the episode was cut off, its last step is forgotten.
+            final: int32 [n, observation_tokens]: what followed the step; read where an episode ended.
+
+        Returns:
+            Windows of the episodes that ended.
+        """
+        self._rewards[slots, self._length[slots]] = rewards
+        self._length[slots] += ~faulted
+        windows = []
+        for row in np.flatnonzero(terminated | truncated | faulted):
+            slot = slots[row]
+            if faulted[row]:
+                # The observation that the forgotten step acted on is what follows the last good one.
+                tail = self._tokens[slot, self._length[slot], : self.layout.observation_tokens]
+                windows += self._windows(slot, tail, False, False)
+            else:
+                windows += self._windows(slot, final[row], bool(terminated[row]), bool(truncated[row]))
+            self._episode[slot] = self._next_episode()
+            self._first[slot] = self._burn_in[slot] = self._length[slot] = 0
+        return windows
+
+    def _next_episode(self) -> int:
+        self._episodes += 1
+        return self._episodes
+
+    def _slid(self, slot: int, context_start: int) -> bool:
+        return bool(context_start != self._context_start[slot, self._length[slot] - 1])
+
+    def _piece(self, slot: int, observation: np.ndarray, context_start: int) -> list[Trajectory]:
+        """Writes what is held, and keeps the steps that the new context still sees as burn-in."""
+        windows = self._windows(slot, observation, False, False)
+        length = self._length[slot]
+        kept = int(self._first[slot] + length - context_start)
+        for part in self._per_step():
+            part[slot, :kept] = part[slot, length - kept : length].copy()
+        self._first[slot] = context_start
+        self._burn_in[slot] = self._length[slot] = kept
+        return windows
+
+    def _windows(self, slot: int, observation: np.ndarray, terminated: bool, truncated: bool) -> list[Trajectory]:
+        """The held steps of a slot as windows; `observation` int32 [observation_tokens] follows them."""
+        length = self._length[slot]
+        if length <= self._burn_in[slot]:
+            return []
+        rewards = self._rewards[slot, :length]
+        if terminated or truncated:
+            to_go = returns_to_go(rewards).astype(np.float32)
+        else:
+            to_go = np.full(length, np.nan, dtype=np.float32)
+        record = Trajectory(
+            task=self.layout.task,
+            source=ONLINE,
+            actor=self.actor,
+            episode=int(self._episode[slot]),
+            first_step=int(self._first[slot]),
+            burn_in=int(self._burn_in[slot]),
+            tokens=self._tokens[slot, :length],
+            tail=np.append(observation, self.layout.vocabulary.separator).astype(np.int32),
+            legal=self.layout.legal,
+            rewards=rewards,
+            returns_to_go=to_go,
+            terminated=terminated,
+            truncated=truncated,
+            log_probs=self._log_probs[slot, :length],
+            versions=self._versions[slot, :length],
+            context_start=self._context_start[slot, :length],
+            return_tokens=self._return_tokens[slot, :length],
+            temperature=self.temperature,
+        )
+        record.check()
+        return cut(record, self.context)
+
+    def _per_step(self) -> tuple[np.ndarray, ...]:
+        return (
+            self._tokens,
+            self._log_probs,
+            self._versions,
+            self._context_start,
+            self._return_tokens,
+            self._rewards,
+        )
+
+    def _grow(self) -> None:
+        """Doubles the room for steps."""
+        self._tokens, self._log_probs, self._versions, self._context_start, self._return_tokens, self._rewards = (
+            np.concatenate([part, part], axis=1) for part in self._per_step()
+        )
