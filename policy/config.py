@@ -1,13 +1,14 @@
 """Sizes and switches of the policy. Written into every checkpoint's config.json."""
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True)
 class PolicyConfig:
     """The transformer's shape. Gato's own choices are named where they differ from the defaults."""
 
-    __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "use_attribute_docstrings": True}
 
     layers: int = 4
     """Transformer blocks."""
@@ -20,9 +21,9 @@ class PolicyConfig:
     context: int = 256
     """Tokens that the policy can see at once (L); Gato: 1024."""
     attention_steps: int | None = None
-    """How many earlier timesteps a token may attend to; null is the whole context (Gato), 0 only its own timestep."""
+    """How many earlier timesteps a token may attend to; null: the whole context (Gato), 0: only its own timestep."""
     value_features: bool = True
-    """Add features of a continuous token's value to its embedding, so that near bins are alike; false is Gato's table."""
+    """Add features of a continuous token's value to its embedding: near bins are alike; false is Gato's table."""
     action_positions: str = "shared"
     """Position embedding of action tokens: shared (one for all) or none."""
     action_bins: int = 1024

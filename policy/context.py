@@ -1,8 +1,8 @@
 """Where a context begins: the one rule that the policy server, the actors' records and the learner's windows share.
 
 A context holds whole timesteps and at most L tokens. When the next step does not fit any more, the oldest half of the
-steps is dropped in one block, so that the rest is prefilled anew rarely, and every forward pass while acting is one that
-training could have seen.
+steps is dropped in one block, so that the rest is prefilled anew rarely, and every forward pass while acting is one
+that training could have seen.
 """
 
 from policy.errors import SpaceError

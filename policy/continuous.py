@@ -1,4 +1,4 @@
-"""Continuous values and their tokens: mu-law, clip, uniform bins (Gato, arXiv 2205.06175, section 2.1 and appendix B)."""
+"""Continuous values and their tokens: mu-law, clip, uniform bins (Gato, arXiv 2205.06175, section 2.1, appendix B)."""
 
 import numpy as np
 

@@ -39,9 +39,17 @@ class Embedding(nn.Module):
             self.features = nn.Linear(2 * FREQUENCIES + 1, config.width, bias=False)
             nn.init.normal_(self.features.weight, std=0.02)
             self.register_buffer("value", value_features(), persistent=False)
+        self.frozen: torch.Tensor | None = None
+
+    def freeze(self) -> None:
+        """For serving: computes `weights` once. To be called again after the parameters changed."""
+        self.frozen = None
+        self.frozen = self.weights().detach()
 
     def weights(self) -> torch.Tensor:
         """Vectors of all ids from 32,000 on, value features added to the continuous ones. [ids - 32000, width]."""
+        if self.frozen is not None:
+            return self.frozen
         if self.features is None:
             return self.table.weight
         extra = self.features(self.value)  # [bins, width]

@@ -210,6 +210,7 @@ class Layout:
 
 def _leaf(task: str, name: str, space: Description, acting: bool) -> Leaf:
     kind = space["kind"]
+    shape: tuple[int, ...] = ()
     if kind == "text":
         if acting:
             raise refuse(task, name, "text as an action is not supported")
@@ -218,7 +219,7 @@ def _leaf(task: str, name: str, space: Description, acting: bool) -> Leaf:
     if kind == "box":
         return _box(task, name, space, acting)
     if kind == "discrete":
-        low, count, shape = np.asarray([space["start"]]), np.asarray([space["n"]]), ()
+        low, count = np.asarray([space["start"]]), np.asarray([space["n"]])
     elif kind == "multi_discrete":
         count = np.asarray(space["nvec"]).reshape(-1)
         low, shape = np.zeros(len(count)), tuple(np.shape(space["nvec"]))

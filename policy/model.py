@@ -53,23 +53,29 @@ class Policy(nn.Module):
         tokens: torch.Tensor,
         position: torch.Tensor,
         timestep: torch.Tensor,
+        place: torch.Tensor,
+        last: torch.Tensor,
         view: CacheView,
         cached_timestep: torch.Tensor,
     ) -> torch.Tensor:
-        """Hidden states of new tokens behind what the cache holds; writes their keys and values into it.
+        """Hidden states of each row's last new token, behind what the cache holds.
+
+        Keys and values of all new tokens are written into the cache.
 
         Args:
             tokens, position: int64 [B, T], padded at the end.
             timestep: int64 [B, T]; -1 is padding.
+            place: int64 [B, T]: each token's column in the cache, the scratch column for padding.
+            last: int64 [B]: index of each row's last new token.
             view: where in the cache.
             cached_timestep: int64 [B, span]: the timestep of every column that is read, the new ones included.
 
         Returns:
-            [B, T, width]; meaningless at padding.
+            [B, width].
         """
-        columns = torch.arange(view.span, device=tokens.device).expand(tokens.shape[0], view.span)
-        mask = self._visible(timestep, view.columns, cached_timestep, columns)
-        return self.transformer(self.embedding(tokens, position), view.columns, mask, view)
+        columns = torch.arange(view.span, device=tokens.device).expand_as(cached_timestep)
+        mask = self._visible(timestep, place, cached_timestep, columns)
+        return self.transformer(self.embedding(tokens, position), place, mask, view, last)
 
     def _visible(
         self, timestep: torch.Tensor, place: torch.Tensor, key_timestep: torch.Tensor, key_place: torch.Tensor

@@ -8,21 +8,29 @@ from torch.nn import functional
 
 from policy.config import PolicyConfig
 
+SPAN = 8  # columns of a cache are read in multiples of this: attention kernels want aligned masks
+
 
 @dataclass
 class Cache:
     """Keys and values of every slot. The last column is a scratch column: padding writes there, nothing reads it."""
 
     keys: torch.Tensor
-    """[layers, slots, heads, columns, key]."""
+    """[layers, slots, columns, heads, key]."""
     values: torch.Tensor
-    """[layers, slots, heads, columns, key]."""
+    """[layers, slots, columns, heads, key]."""
 
     @classmethod
-    def empty(cls, config: PolicyConfig, slots: int, columns: int, dtype: torch.dtype, device: str = "cpu") -> "Cache":
+    def empty(cls, config: PolicyConfig, slots: int, dtype: torch.dtype, device: torch.device | str = "cpu") -> "Cache":
         """Zeros: attention multiplies what it masks by 0, so a NaN there would spread."""
-        shape = (config.layers, slots, config.heads, columns, config.width // config.heads)
+        columns = -(-(config.context + 1) // SPAN) * SPAN
+        shape = (config.layers, slots, columns, config.heads, config.width // config.heads)
         return cls(torch.zeros(shape, dtype=dtype, device=device), torch.zeros(shape, dtype=dtype, device=device))
+
+    @property
+    def scratch(self) -> int:
+        """The column where padding goes."""
+        return self.keys.shape[2] - 1
 
 
 @dataclass
@@ -30,25 +38,37 @@ class CacheView:
     """Which part of a cache a forward pass reads and writes: B rows of new tokens, T each."""
 
     cache: Cache
-    slots: torch.Tensor
-    """int64 [B]."""
-    columns: torch.Tensor
-    """int64 [B, T]: where each new token's key and value go (its place in the context; the scratch column: padding)."""
+    slots: torch.Tensor | slice
+    """int64 [B]; or a slice of neighbouring slots, which are then read where they are, without a copy."""
+    cells: torch.Tensor
+    """int64 [B * T]: where each new token's key and value go, slot * columns + column."""
     span: int
-    """Columns [0, span) are read."""
+    """Columns [0, span) are read; a multiple of SPAN."""
+
+    def write(self, layer: int, keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Keys and values of the new tokens, each [B, T, heads, key]."""
+        for store, new in ((self.cache.keys[layer], keys), (self.cache.values[layer], values)):
+            store.flatten(2).flatten(0, 1).index_copy_(0, self.cells, new.flatten(2).flatten(0, 1).to(store.dtype))
+
+    def read(self, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys and values of these slots, each [B, span, heads, key]."""
+        keys, values = self.cache.keys[layer, :, : self.span], self.cache.values[layer, :, : self.span]
+        if isinstance(self.slots, slice):
+            return keys[self.slots], values[self.slots]
+        return keys.index_select(0, self.slots), values.index_select(0, self.slots)
 
 
-def rotary(place: torch.Tensor, key: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosines and sines of rotary positions (RoFormer, arXiv 2104.09864, equation 34). place [B, T] -> [B, 1, T, key/2]."""
-    frequency = 10000.0 ** (-torch.arange(0, key, 2, dtype=torch.float64, device=place.device) / key)
-    angle = (place.to(torch.float64).unsqueeze(-1) * frequency).unsqueeze(1)  # [B, 1, T, key/2]
-    return angle.cos().to(dtype), angle.sin().to(dtype)
+def rotary(places: int, key: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cosines and sines of rotary positions (RoFormer, arXiv 2104.09864, equation 34), float32 [places, key / 2]."""
+    frequency = 10000.0 ** (-torch.arange(0, key, 2, dtype=torch.float64) / key)
+    angle = torch.arange(places, dtype=torch.float64).unsqueeze(-1) * frequency  # [places, key/2]
+    return angle.cos().float(), angle.sin().float()
 
 
 def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Rotates pairs (i, i + key/2) of x [B, heads, T, key]."""
+    """Rotates pairs (i, i + key/2) of x [..., key]; cos and sin broadcast against [..., key/2]."""
     first, second = x.chunk(2, dim=-1)
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1).to(x.dtype)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 
 
 class Block(nn.Module):
@@ -72,21 +92,34 @@ class Block(nn.Module):
         mask: torch.Tensor | None,
         view: CacheView | None = None,
         layer: int = 0,
+        only: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """x [B, T, width]; mask bool [B, 1, T, keys] (True: may attend), None: causal. Returns [B, T, width]."""
+        """One block.
+
+        Args:
+            x: [B, T, width].
+            cos, sin: [B, T, 1, 1, key / 2].
+            mask: additive, [B, 1, T, keys]; None: causal.
+            view: the cache, and `layer` this block's place in it.
+            only: int64 [B, 1, 1]: the one token of each row whose output is wanted; the mask is that token's.
+
+        Returns:
+            [B, T, width], or [B, 1, width] with `only`.
+        """
         rows, count, width = x.shape
         qkv = self.qkv(self.norm_attention(x)).view(rows, count, 3, self.heads, width // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [B, heads, T, key]
-        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+        turned = rotate(qkv[:, :, :2], cos, sin)  # [B, T, 2, heads, key]
+        q, k, v = turned[:, :, 0], turned[:, :, 1], qkv[:, :, 2]  # each [B, T, heads, key]
         if view is not None:
-            keys, values = view.cache.keys[layer], view.cache.values[layer]  # [slots, heads, columns, key]
-            at = (view.slots[:, None], slice(None), view.columns)
-            keys[at] = k.transpose(1, 2).to(keys.dtype)
-            values[at] = v.transpose(1, 2).to(values.dtype)
-            k = keys[view.slots, :, : view.span].to(q.dtype)  # [B, heads, span, key]
-            v = values[view.slots, :, : view.span].to(q.dtype)
-        attended = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
-        x = x + self.out(attended.transpose(1, 2).reshape(rows, count, width))
+            view.write(layer, k, v)
+            k, v = view.read(layer)  # [B, span, heads, key]
+        if only is not None:
+            x = x.gather(1, only.expand(rows, 1, width))  # [B, 1, width]
+            q = q.gather(1, only.unsqueeze(-1).expand(rows, 1, *q.shape[2:]))  # [B, 1, heads, key]
+        attended = functional.scaled_dot_product_attention(
+            q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask, is_causal=mask is None
+        )  # [B, heads, T, key]
+        x = x + self.out(attended.transpose(1, 2).flatten(2))
         return x + self.down(functional.gelu(self.up(self.norm_feedforward(x))))
 
 
@@ -98,6 +131,12 @@ class Transformer(nn.Module):
         self.config = config
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
+        # A window of a whole context is followed by one more observation.
+        cos, sin = rotary(2 * config.context + SPAN, config.width // config.heads)
+        self.cos: torch.Tensor
+        self.sin: torch.Tensor
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
         for name, parameter in self.blocks.named_parameters():
             if name.endswith("weight") and parameter.dim() == 2:
                 scale = 0.02 / (2 * config.layers) ** 0.5 if ".out." in name or ".down." in name else 0.02
@@ -107,10 +146,36 @@ class Transformer(nn.Module):
                 nn.init.zeros_(parameter)
 
     def forward(
-        self, x: torch.Tensor, place: torch.Tensor, mask: torch.Tensor | None, view: CacheView | None = None
+        self,
+        x: torch.Tensor,
+        place: torch.Tensor,
+        mask: torch.Tensor | None,
+        view: CacheView | None = None,
+        only: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Embedded tokens x [B, T, width] at places [B, T] in their context, to normalised hidden states [B, T, width]."""
-        cos, sin = rotary(place, self.config.width // self.config.heads, x.dtype)
-        for layer, block in enumerate(self.blocks):
+        """Embedded tokens at their places in the context to normalised hidden states.
+
+        Args:
+            x: [B, T, width].
+            place: int64 [B, T].
+            mask: bool [B, 1, T, keys] (True: may attend); None: causal.
+            view: a cache to extend.
+            only: int64 [B]: the one token of each row whose hidden state is wanted.
+
+        Returns:
+            [B, T, width], or [B, width] with `only`.
+        """
+        cos = self.cos[place].to(x.dtype)[:, :, None, None]  # [B, T, 1, 1, key/2]
+        sin = self.sin[place].to(x.dtype)[:, :, None, None]
+        if mask is not None:
+            mask = torch.zeros_like(mask, dtype=x.dtype).masked_fill_(~mask, -torch.inf)
+        for layer, block in enumerate(self.blocks[:-1]):
             x = block(x, cos, sin, mask, view, layer)
-        return self.norm(x)
+        last = len(self.blocks) - 1
+        if only is None:
+            return self.norm(self.blocks[last](x, cos, sin, mask, view, last))
+        # The last block works for the wanted tokens alone; the others leave only their keys and values.
+        at = only[:, None, None]  # [B, 1, 1]
+        if mask is not None:
+            mask = mask.gather(2, at.unsqueeze(-1).expand(-1, 1, 1, mask.shape[3]))  # [B, 1, 1, keys]
+        return self.norm(self.blocks[last](x, cos, sin, mask, view, last, at)).squeeze(1)

@@ -1,0 +1,139 @@
+"""Checkpoint files: config.json and model.safetensors, which alone are enough to act. Nothing in them is pickled."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from policy.config import PolicyConfig
+from policy.errors import CheckpointError, OcelotError
+from policy.layout import Layout
+from policy.model import Policy
+from policy.text import TextTokenizer
+from policy.vocabulary import DEFAULT, VOCABULARIES
+
+FORMAT = 1
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+
+
+@dataclass
+class Checkpoint:
+    """What a checkpoint holds."""
+
+    model: Policy
+    layouts: dict[str, Layout]
+    text: TextTokenizer | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def save(
+    folder: str | Path,
+    model: Policy,
+    layouts: dict[str, Layout],
+    text: TextTokenizer | None = None,
+    extra: dict[str, Any] | None = None,
+) -> None:
+    """Writes a checkpoint; each file appears whole or not at all.
+
+    Args:
+        folder: made where it is missing.
+        model: saved in the dtype of its parameters.
+        layouts: of every task that the policy knows.
+        text: the tokenizer that the layouts use.
+        extra: plain JSON that the caller wants back.
+    """
+    from safetensors.torch import save_file
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {
+        "format": FORMAT,
+        "vocabulary": {"name": DEFAULT.name, "size": DEFAULT.size},
+        "policy": asdict(model.config),
+        "layouts": {task: layout.to_json() for task, layout in layouts.items()},
+        "text": text.to_json() if text is not None else None,
+        "extra": extra or {},
+    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    parts = {WEIGHTS: folder / f".{WEIGHTS}.{os.getpid()}", CONFIG: folder / f".{CONFIG}.{os.getpid()}"}
+    save_file(tensors, parts[WEIGHTS])
+    parts[CONFIG].write_text(json.dumps(config, indent=2))
+    for name, part in parts.items():
+        os.replace(part, folder / name)
+
+
+def load(folder: str | Path) -> Checkpoint:
+    """Reads a checkpoint onto the CPU, in the dtype in which it was saved.
+
+    Raises:
+        CheckpointError: what is missing, broken, or made for another version, vocabulary or policy size.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise CheckpointError(f"there is no checkpoint {folder}: no such folder")
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise CheckpointError(f"{folder} is no checkpoint: {name} is missing from it")
+    path = folder / CONFIG
+    try:
+        config = json.loads(path.read_text())
+        found = config["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error!r}; take another checkpoint of the run") from None
+    if found != FORMAT:
+        raise CheckpointError(f"{path} has format {found}, this version of Ocelot reads {FORMAT}")
+    try:
+        return _read(folder, config)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} does not hold what a checkpoint needs: {error!r}") from None
+    except CheckpointError:
+        raise
+    except OcelotError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+
+
+def _read(folder: Path, config: dict[str, Any]) -> Checkpoint:
+    vocabulary = config["vocabulary"]
+    names = {vocabulary["name"], *(data["vocabulary"] for data in config["layouts"].values())}
+    unknown = sorted(names - VOCABULARIES.keys())
+    if unknown or vocabulary != {"name": DEFAULT.name, "size": DEFAULT.size}:
+        raise CheckpointError(
+            f"{folder / CONFIG} was made for the vocabulary {', '.join(unknown) or vocabulary}; "
+            f"this version of Ocelot has {', '.join(VOCABULARIES)}, {DEFAULT.size} ids"
+        )
+    model = Policy(PolicyConfig(**config["policy"]))
+    _read_weights(folder / WEIGHTS, model)
+    text = TextTokenizer.from_json(config["text"]) if config["text"] is not None else None
+    layouts = {task: Layout.from_json(data, text) for task, data in config["layouts"].items()}
+    return Checkpoint(model, layouts, text, config["extra"])
+
+
+def _read_weights(path: Path, model: Policy) -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is not a whole safetensors file ({error}); it was cut off while it was written or copied"
+        ) from None
+    own = model.state_dict()
+    problems = [f"{name} is missing" for name in sorted(own.keys() - tensors.keys())]
+    problems += [f"{name} is unknown" for name in sorted(tensors.keys() - own.keys())]
+    problems += [
+        f"{name} has shape {list(tensors[name].shape)}, not {list(own[name].shape)}"
+        for name in sorted(own.keys() & tensors.keys())
+        if own[name].shape != tensors[name].shape
+    ]
+    if problems:
+        raise CheckpointError(
+            f"{path} does not fit the policy that {CONFIG} beside it describes: {'; '.join(problems[:4])}"
+            + (f"; {len(problems) - 4} more" if len(problems) > 4 else "")
+        )
+    dtypes = {tensor.dtype for tensor in tensors.values()}
+    model.to(dtypes.pop() if len(dtypes) == 1 else torch.float32)
+    model.load_state_dict(tensors)

@@ -1,0 +1,120 @@
+"""Requests of any mix of tasks as the rows of one batch, and rows in groups that pad each other little."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from policy.types import ActReply, ActRequest, Version
+from policy.vocabulary import DEFAULT
+
+SHORT = 8  # rows with at most so many new tokens share a group; beyond, groups double
+
+
+@dataclass
+class Rows:
+    """The environments of a batch, n of them, in ascending order of their slots; A action tokens in the longest."""
+
+    slots: np.ndarray
+    """int64 [n]: the server's slots."""
+    reset: np.ndarray
+    """bool [n]."""
+    observation: np.ndarray
+    """int64 [n, longest observation]."""
+    observed: np.ndarray
+    """int64 [n]: tokens of the observation."""
+    acting: np.ndarray
+    """int64 [n]: tokens of the action."""
+    legal: np.ndarray
+    """int64 [n, A, 2]."""
+    temperature: np.ndarray
+    """float64 [n]."""
+    with_return: np.ndarray
+    """bool [n]."""
+    kappa: np.ndarray
+    """float64 [n]."""
+    order: np.ndarray
+    """int64 [n]: where each row stood in the requests, one after the other."""
+    counts: list[int]
+    """Environments of each request."""
+
+    @classmethod
+    def gather(cls, requests: Sequence[ActRequest], slots: Sequence[np.ndarray]) -> "Rows":
+        """The rows of checked requests; `slots` holds the server's slots for each.
+
+        Raises:
+            ValueError: when two of them want actions for the same slot.
+        """
+        counts = [len(request.slots) for request in requests]
+        n = sum(counts)
+        observation = np.full((n, max(request.tokens.shape[1] for request in requests)), DEFAULT.pad, dtype=np.int64)
+        legal = np.zeros((n, max(len(request.legal) for request in requests), 2), dtype=np.int64)
+        at = 0
+        for request, count in zip(requests, counts, strict=True):
+            observation[at : at + count, : request.tokens.shape[1]] = request.tokens
+            legal[at : at + count, : len(request.legal)] = request.legal
+            at += count
+        every = np.concatenate(slots)
+        order = np.argsort(every, kind="stable")
+        if n > 1 and (np.diff(every[order]) == 0).any():
+            raise ValueError("two requests of one batch want actions for the same slot")
+
+        def repeated(values: list) -> np.ndarray:
+            return np.repeat(values, counts)[order]
+
+        return cls(
+            slots=every[order],
+            reset=np.concatenate([request.reset for request in requests])[order],
+            observation=observation[order],
+            observed=repeated([request.tokens.shape[1] for request in requests]),
+            acting=repeated([len(request.legal) for request in requests]),
+            legal=legal[order],
+            temperature=repeated([float(request.temperature) for request in requests]),
+            with_return=repeated([bool(request.with_return) for request in requests]),
+            kappa=repeated([float(request.return_kappa) for request in requests]),
+            order=order,
+            counts=counts,
+        )
+
+    def replies(
+        self,
+        requests: Sequence[ActRequest],
+        tokens: np.ndarray,
+        log_probs: np.ndarray,
+        context_start: np.ndarray,
+        return_tokens: np.ndarray,
+        version: Version,
+    ) -> list[ActReply]:
+        """Results of all rows, handed back to the requests in their order."""
+        back = np.empty_like(self.order)
+        back[self.order] = np.arange(len(back))
+        result, at = [], 0
+        for request, count in zip(requests, self.counts, strict=True):
+            mine, acting = back[at : at + count], len(request.legal)
+            result.append(
+                ActReply(
+                    tokens=tokens[mine, :acting].astype(np.int32),
+                    log_probs=log_probs[mine, :acting].astype(np.float32),
+                    version=version,
+                    context_start=context_start[mine].astype(np.int32),
+                    return_tokens=return_tokens[mine].astype(np.int32),
+                )
+            )
+            at += count
+        return result
+
+
+def groups(new: np.ndarray, tokens: int) -> Iterator[np.ndarray]:
+    """Indices of rows that share a forward pass: alike in how many new tokens they have, so that a row that needs its
+    whole context does not pad the others.
+
+    Args:
+        new: int64 [n], at least 1 each.
+        tokens: of one pass, at most (one row excepted).
+    """
+    level = np.ceil(np.log2(np.maximum(new / SHORT, 1.0))).astype(np.int64)
+    for value in np.unique(level):
+        index = np.flatnonzero(level == value)
+        rows = max(1, tokens // (SHORT << int(value)))
+        for at in range(0, len(index), rows):
+            yield index[at : at + rows]
