@@ -33,7 +33,7 @@ class StepResult:
     truncated: np.ndarray
     """bool [n]; never together with terminated, which wins."""
     final_observation: Any
-    """As `observation`, but before any reset; its rows mean something where an episode ended."""
+    """As `observation`, but before any reset: where an episode ended, its last observation."""
     faulted: np.ndarray
     """bool [n]: failed in this step; its episode was cut off, and the step is to be forgotten."""
     returns: np.ndarray
@@ -90,6 +90,21 @@ class Environments:
         batch = self._observations.empty(self.count)
         for index in range(self.count):
             self._reset(index, batch, index)
+        return self._observations.nest(batch)
+
+    def restart(self, rows: np.ndarray) -> Any:
+        """Leaves the episodes of the environments `rows` (int [n]) and begins their next ones.
+
+        Returns:
+            Observations, leaves stacked along n.
+
+        Raises:
+            EnvironmentFailed: when one cannot be reset.
+        """
+        batch = self._observations.empty(len(rows))
+        for row, index in enumerate(rows):
+            self._episodes[index] += self.count
+            self._reset(index, batch, row)
         return self._observations.nest(batch)
 
     def step(self, actions: Any, rows: np.ndarray | None = None) -> StepResult:
@@ -151,6 +166,9 @@ class Environments:
                 self._episodes[rows[row]] += self.count
                 self._attempts[rows[row]] = 0
             self._reset(rows[row], batch, row)
+            if result.faulted[row]:  # whatever it returned cannot be encoded
+                for name, part in final.items():
+                    part[row] = batch[name][row]
         return self._observations.nest(batch)
 
     def _reset(self, index: int, batch: Parts, row: int) -> None:

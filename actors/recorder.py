@@ -114,12 +114,32 @@ class Recorder:
             slot = slots[row]
             if faulted[row]:
                 # The observation that the forgotten step acted on is what follows the last good one.
-                tail = self._tokens[slot, self._length[slot], : self.layout.observation_tokens]
-                windows += self._windows(slot, tail, False, False)
+                acted_on = self._tokens[slot, self._length[slot], : self.layout.observation_tokens]
+                windows += self._end(slot, acted_on, False, False)
             else:
-                windows += self._windows(slot, final[row], bool(terminated[row]), bool(truncated[row]))
-            self._episode[slot] = self._next_episode()
-            self._first[slot] = self._burn_in[slot] = self._length[slot] = 0
+                windows += self._end(slot, final[row], bool(terminated[row]), bool(truncated[row]))
+        return windows
+
+    def abandoned(self, slots: np.ndarray, observation: np.ndarray) -> list[Trajectory]:
+        """Ends episodes that will not go on; their returns stay unknown.
+
+        Args:
+            slots: int [n], between `stepped` and `acted`.
+            observation: int32 [n, observation_tokens]: what would have been acted on next.
+
+        Returns:
+            Their windows.
+        """
+        return [
+            window
+            for slot, following in zip(slots, observation, strict=True)
+            for window in self._end(slot, following, False, False)
+        ]
+
+    def _end(self, slot: int, observation: np.ndarray, terminated: bool, truncated: bool) -> list[Trajectory]:
+        windows = self._windows(slot, observation, terminated, truncated)
+        self._episode[slot] = self._next_episode()
+        self._first[slot] = self._burn_in[slot] = self._length[slot] = 0
         return windows
 
     def _next_episode(self) -> int:
