@@ -133,14 +133,20 @@ class Engine:
         return slots
 
     @torch.inference_mode()
-    def act(self, requests: Sequence[ActRequest]) -> list[ActReply]:
+    def act(self, requests: Sequence[ActRequest], admitted: Sequence[np.ndarray] | None = None) -> list[ActReply]:
         """Actions for all environments of all requests, as one ragged batch.
+
+        Args:
+            requests: at least one.
+            admitted: what `admit` returned for each, where the caller has asked already.
 
         Raises:
             as `admit`; and ValueError when two requests name the same slot. No slot has moved on then.
         """
         began = time.perf_counter()
-        rows = Rows.gather(requests, [self.admit(request) for request in requests])
+        if admitted is None:
+            admitted = [self.admit(request) for request in requests]
+        rows = Rows.gather(requests, admitted)
         contexts = self.contexts
         fresh = rows.reset
         separator = rows.observed + rows.with_return

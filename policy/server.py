@@ -1,0 +1,283 @@
+"""The policy server: the process role that gives many actors their actions in common batches."""
+
+import asyncio
+import collections
+import contextlib
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from policy.config import PolicyConfig
+from policy.engine import Engine
+from policy.errors import OcelotError
+from policy.model import Policy
+from policy.types import ActReply, ActRequest, Version
+
+Weights = Mapping[str, np.ndarray]
+ACTIVE = 5.0  # seconds for which an actor that asked still counts as one that will ask again
+WAITS = 4096  # so many recent requests make the statistics of queueing
+
+
+class ServerError(OcelotError):
+    """The server could not answer: a missed deadline, a failure in the engine, weights that it must not take."""
+
+
+@dataclass
+class _Waiting:
+    request: ActRequest
+    loop: asyncio.AbstractEventLoop
+    reply: "asyncio.Future[ActReply]"
+    since: float
+
+
+class PolicyServer:
+    """Collects requests and runs the engine on everything that waits. Made for `ray.remote` (an async actor).
+
+    A batch starts when a third of the active actors' slots wait, or `window_ms` after its first request came, so a dead
+    or slow actor delays nobody. The engine runs on a thread of its own; the event loop only queues.
+
+    Args:
+        config: the policy's sizes.
+        weights: its parameters by name (given as a Ray reference, Ray fetches them before the constructor runs).
+        version: of these weights.
+        slots: environments that can be served at the same time.
+        threads: of torch in this process.
+        dtype: of weights and cache: float64, float32 or bfloat16.
+        seed: of action sampling.
+        window_ms: how long a batch is collected, at most.
+        deadline: seconds in which each call is answered or fails.
+        device: where the policy runs; None takes a CUDA device where there is one.
+    """
+
+    def __init__(
+        self,
+        config: PolicyConfig,
+        weights: Weights,
+        version: Version,
+        slots: int,
+        threads: int = 1,
+        dtype: str = "bfloat16",
+        seed: int = 0,
+        window_ms: float = 4.0,
+        deadline: float = 30.0,
+        device: str | None = None,
+    ):
+        torch.set_num_threads(threads)
+        model = Policy(config).to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        version = Version(*version)
+        self._engine = Engine(model, slots, getattr(torch, dtype), version, seed)
+        self._engine.load(weights, version)
+        self._window = window_ms / 1000.0
+        self._deadline = deadline
+        self._newest = version  # that was published
+        self._serving = version  # that the next batch sees
+        self._pinned = False
+        self._held: tuple[Version, Weights] | None = None
+        self._waiting: list[_Waiting] = []
+        self._jobs: list[Callable[[], None]] = []
+        self._changed = threading.Condition()
+        self._closed = False
+        self._waits: collections.deque[float] = collections.deque(maxlen=WAITS)
+        self._fills: collections.deque[float] = collections.deque(maxlen=WAITS)
+        self._failures = 0
+        self._thread = threading.Thread(target=self._serve, name="policy-engine", daemon=True)
+        self._thread.start()
+
+    async def act(self, request: ActRequest) -> ActReply:
+        """Actions for one actor's environments.
+
+        Raises:
+            SlotError, SpaceError, ValueError: the request cannot be served, as `Engine.admit` says.
+            ServerError: not answered in time, or the engine failed; the environments must then be reset, because their
+                contexts here may have moved on.
+        """
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(request, loop, loop.create_future(), time.monotonic())
+        with self._changed:
+            self._waiting.append(waiting)
+            self._changed.notify()
+        return await self._in_time(waiting.reply, f"actor '{request.actor}': no actions")
+
+    async def publish(self, version: Version, weights: Weights | list) -> None:
+        """Serves these weights from the next batch on; while a version is pinned, once it is unpinned.
+
+        Args:
+            version: newer than what was published before; the same again changes nothing.
+            weights: by name, or a list that holds a Ray reference to them.
+
+        Raises:
+            ServerError: an older update of this incarnation, an older incarnation, or weights of another policy.
+        """
+        version = Version(*version)
+        self._refuse_older(version)
+        if isinstance(weights, list):
+            weights = await weights[0]
+            self._refuse_older(version)
+        assert isinstance(weights, Mapping)
+        if version == self._newest:
+            return
+        self._newest = version
+        if self._pinned:
+            self._held = (version, weights)
+        else:
+            await self._load(version, weights)
+
+    async def pin(self, version: Version | None) -> None:
+        """Holds back what is published, so that an evaluation sees one version throughout; None lets the newest in.
+
+        Raises:
+            ServerError: when another version than this one is being served.
+        """
+        if version is not None:
+            if Version(*version) != self._serving:
+                raise ServerError(f"version {tuple(version)} cannot be pinned: {tuple(self._serving)} is being served")
+            self._pinned = True
+            return
+        self._pinned = False
+        if self._held is not None:
+            held, self._held = self._held, None
+            await self._load(*held)
+
+    async def stats(self) -> dict[str, Any]:
+        """The engine's counters, and of recent requests: the share of active slots in a batch (batch_fill), the time
+        that they waited for a batch (queue_wait_ms, queue_wait_max_ms); versions; failures (batches that raised)."""
+        waits, fills = list(self._waits), list(self._fills)
+        return {
+            **self._engine.stats(),
+            "batch_fill": float(np.mean(fills)) if fills else 0.0,
+            "queue_wait_ms": 1000.0 * float(np.mean(waits)) if waits else 0.0,
+            "queue_wait_max_ms": 1000.0 * max(waits, default=0.0),
+            "active_slots": self._engine.table.known(ACTIVE),
+            "version": tuple(self._serving),
+            "newest_version": tuple(self._newest),
+            "pinned": self._pinned,
+            "failures": self._failures,
+        }
+
+    def close(self) -> None:
+        """Stops the engine's thread; what still waits is never answered before its deadline."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _refuse_older(self, version: Version) -> None:
+        if version < self._newest:
+            raise ServerError(
+                f"version {tuple(version)} is older than {tuple(self._newest)}, which was published before it; "
+                "a learner that starts again must use a new incarnation"
+            )
+
+    async def _in_time(self, future: "asyncio.Future[Any]", what: str) -> Any:
+        asked = time.strftime("%H:%M:%S")
+        try:
+            return await asyncio.wait_for(future, self._deadline)
+        except TimeoutError:
+            raise ServerError(
+                f"{what} within {self._deadline:g} s (asked at {asked}, given up at {time.strftime('%H:%M:%S')}); "
+                "the policy server is overloaded or stuck"
+            ) from None
+
+    async def _load(self, version: Version, weights: Weights) -> None:
+        """Loads on the engine's thread, before the next batch."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        before, self._serving = self._serving, version
+
+        def job() -> None:
+            try:
+                self._engine.load(weights, version)
+            except Exception as error:
+                _post(loop, [(done, error)])
+            else:
+                _post(loop, [(done, None)])
+
+        with self._changed:
+            self._jobs.append(job)
+            self._changed.notify()
+        try:
+            await self._in_time(done, f"version {tuple(version)}: weights not taken")
+        except ValueError as error:
+            self._newest = self._serving = before
+            raise ServerError(str(error)) from None
+
+    def _serve(self) -> None:
+        while not self._closed:
+            jobs, batch = self._next()
+            for job in jobs:
+                job()
+            if batch:
+                self._answer(batch)
+
+    def _next(self) -> tuple[list[Callable[[], None]], list[_Waiting]]:
+        """Waits for new weights, or until a batch should start."""
+        with self._changed:
+            while not (self._closed or self._jobs):
+                remaining: float | None = None
+                if self._waiting:
+                    rows = sum(len(waiting.request.slots) for waiting in self._waiting)
+                    remaining = self._waiting[0].since + self._window - time.monotonic()
+                    if remaining <= 0 or 3 * rows >= self._engine.table.known(ACTIVE):
+                        break
+                self._changed.wait(remaining)
+            jobs, self._jobs = self._jobs, []
+            batch: list[_Waiting] = []
+            if not jobs:
+                batch, self._waiting = self._waiting, []
+            return jobs, batch
+
+    def _answer(self, batch: Sequence[_Waiting]) -> None:
+        """Runs one batch. A request that cannot be served fails alone; a failure of the engine fails the batch."""
+        now = time.monotonic()
+        results: list[tuple[_Waiting, Any]] = []
+        accepted, slots = [], []
+        taken: set[int] = set()
+        for waiting in batch:
+            if waiting.reply.done():  # its caller gave up
+                continue
+            try:
+                own = self._engine.admit(waiting.request)
+                if not taken.isdisjoint(own.tolist()):
+                    raise ValueError(f"actor '{waiting.request.actor}' asks twice at a time for the same slots")
+            except (OcelotError, ValueError) as error:
+                results.append((waiting, error))
+                continue
+            taken.update(own.tolist())
+            accepted.append(waiting)
+            slots.append(own)
+            self._waits.append(now - waiting.since)
+        if accepted:
+            self._fills.append(len(taken) / max(1, self._engine.table.known(ACTIVE)))
+            try:
+                replies = self._engine.act([waiting.request for waiting in accepted], slots)
+                results.extend(zip(accepted, replies, strict=True))
+            except Exception:
+                self._failures += 1
+                actors = ", ".join(sorted({waiting.request.actor for waiting in accepted}))
+                failure = ServerError(f"the policy server failed on a batch of {actors}:\n{traceback.format_exc()}")
+                results.extend((waiting, failure) for waiting in accepted)
+        for loop in {waiting.loop for waiting, _ in results}:
+            _post(loop, [(waiting.reply, result) for waiting, result in results if waiting.loop is loop])
+
+
+def _post(loop: asyncio.AbstractEventLoop, results: Sequence[tuple["asyncio.Future[Any]", Any]]) -> None:
+    """Hands results to futures on their event loop; a loop that is closed has nobody left who waits."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(_settle, results)
+
+
+def _settle(results: Sequence[tuple["asyncio.Future[Any]", Any]]) -> None:
+    """Answers futures; a caller that has given up is left alone."""
+    for future, result in results:
+        if future.done():
+            continue
+        if isinstance(result, Exception):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
