@@ -48,6 +48,8 @@ class TaskConfig(Section):
     """Its share of the training windows, and of the actors, relative to the other tasks."""
     discount: Annotated[float, Field(gt=0, le=1)] = 0.99
     """Discount of its returns."""
+    returns: tuple[float, float] | None = None
+    """Returns-to-go of the first and the last return token; null: the checkpoint's, or quantiles of the demonstrations."""
 
 
 class RunConfig(Section):
@@ -89,6 +91,10 @@ class EvaluationConfig(Section):
 class ActorsConfig(Section):
     """The processes that step environments."""
 
+    steps: Positive = 200_000
+    """Environment steps in all, spread evenly over the updates of the run."""
+    lead: Positive = 20
+    """So many updates' worth of steps the actors may be ahead of the learner."""
     processes: Positive = 2
     """Actor processes."""
     environments: Positive = 16

@@ -75,7 +75,10 @@ def acting(temperature: float | None) -> str:
 
 
 def _figure(figure: Aggregate | None) -> str:
-    return f"{figure.value:.2f} [{figure.low:.2f} {figure.high:.2f}]" if figure else ""
+    if figure is None:
+        return ""
+    value, low, high = (round(number, 2) + 0.0 for number in (figure.value, figure.low, figure.high))  # no -0.00
+    return f"{value:.2f} [{low:.2f} {high:.2f}]"
 
 
 def _line(parts: list[str]) -> str:
