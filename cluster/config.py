@@ -49,7 +49,7 @@ class TaskConfig(Section):
     discount: Annotated[float, Field(gt=0, le=1)] = 0.99
     """Discount of its returns."""
     returns: tuple[float, float] | None = None
-    """Returns-to-go of the first and the last return token; null: the checkpoint's, or quantiles of the demonstrations."""
+    """Returns-to-go of the first and the last return token; null: the checkpoint's, or quantiles of the data."""
 
 
 class RunConfig(Section):

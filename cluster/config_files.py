@@ -30,7 +30,7 @@ def load(model: type[Config], files: Sequence[str | Path], overrides: Sequence[s
     """
     values: dict[str, Any] = {}
     for file in files:
-        values = merge(values, _read(Path(file)))
+        values = merge(values, read_yaml(Path(file)))
     for override in overrides:
         values = merge(values, parse_override(override))
     where = " + ".join([str(file) for file in files] + [f"--set {override}" for override in overrides])
@@ -78,7 +78,8 @@ def parse_override(text: str) -> dict[str, Any]:
     return result
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_yaml(file: Path) -> dict[str, Any]:
+    """The sections of a YAML file. Raises ConfigError when there are none."""
     try:
         values = yaml.safe_load(file.read_text())
     except FileNotFoundError:

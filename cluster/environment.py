@@ -24,10 +24,9 @@ PACKAGES = (
 )
 
 
-def describe_environment(seed: int) -> dict[str, Any]:
-    """Commit, versions of simulators and libraries, hardware, seed."""
+def describe_environment() -> dict[str, Any]:
+    """Commit, versions of simulators and libraries, hardware."""
     return {
-        "seed": seed,
         "commit": _git("rev-parse", "HEAD"),
         "changed_files": bool(_git("status", "--porcelain", "--untracked-files=no")),
         "python": platform.python_version(),

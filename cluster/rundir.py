@@ -54,7 +54,7 @@ class RunDirectory:
             raise RunError(f"{run.path} exists and is no run; give this run another name (--name NEW)")
         run.path.mkdir(parents=True, exist_ok=True)
         with writing(run.path):
-            environment = describe_environment(config.run.seed)
+            environment = {"seed": config.run.seed, **describe_environment()}
             (run.path / "environment.json").write_text(json.dumps(environment, indent=2) + "\n")
             file.write_text(text)
         return run
