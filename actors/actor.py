@@ -45,7 +45,8 @@ class ActorStats:
     lengths: list[int]
     """Of the same episodes, in steps."""
     seconds: dict[str, float]
-    """Spent on: env (stepping), wait (for actions), encode (tokens), write (replay, and its rate limiter)."""
+    """Spent on: env (stepping), wait (for actions), encode (tokens), write (replay, and its rate limiter),
+    paused (waiting for `allow`)."""
 
 
 @dataclass
@@ -72,6 +73,7 @@ class Actor:
         temperature, with_return, return_kappa: as in ActRequest.
         episode_limit: longer episodes are written in pieces before they end.
         max_steps: `run` returns after so many environment steps; None: when stopped.
+        allowed: `run` waits after so many environment steps for `allow`; None: it never waits.
         deadline: seconds that the policy server may take for an answer, and the replay server may be gone.
     """
 
@@ -89,6 +91,7 @@ class Actor:
         return_kappa: float = 10.0,
         episode_limit: int = EPISODE_LIMIT,
         max_steps: int | None = None,
+        allowed: int | None = None,
         deadline: float = 60.0,
     ):
         self.number = number
@@ -105,7 +108,9 @@ class Actor:
         self._envs = Environments(layout, environments, own_seed)
         self._recorder = Recorder(layout, number, environments, context, temperature, self.run_id, episode_limit)
         self._stop = threading.Event()
-        self._timing = Timing("env", "wait", "encode", "write")
+        self._allowed = allowed
+        self._more = threading.Event()
+        self._timing = Timing("env", "wait", "encode", "write", "paused")
         self._finished: deque[tuple[float, int]] = deque()  # return and length of episodes not yet reported
         self._steps = self._episodes = self._windows = 0
 
@@ -128,6 +133,12 @@ class Actor:
     def stop(self) -> None:
         """Makes `run` return within a second or so."""
         self._stop.set()
+        self._more.set()
+
+    def allow(self, steps: int | None) -> None:
+        """Sets the number of environment steps, of all since the start, at which `run` waits; None: it never waits."""
+        self._allowed = steps
+        self._more.set()
 
     def stats(self) -> ActorStats:
         """Counters, and the episodes that finished since the last call."""
@@ -232,6 +243,12 @@ class Actor:
             except ReplayError:  # the windows stay queued
                 self._confirm(writer)
         self._windows += len(windows)
+
+    def _wait_until_allowed(self) -> None:
+        with self._timing.add("paused"):
+            while self._allowed is not None and self._steps >= self._allowed and not self._stop.is_set():
+                self._more.wait(POLL_SECONDS)
+                self._more.clear()
 
     def _confirm(self, writer: Writer) -> None:
         """Waits until replay has every window, for as long as its rate limiter holds, unless stopped."""
