@@ -49,6 +49,8 @@ class TaskConfig(Section):
     discount: Annotated[float, Field(gt=0, le=1)] = 0.99
     """Discount of its returns."""
     returns: tuple[float, float] | None = None
+    """Least and greatest return-to-go that return tokens tell apart; null: as in the checkpoint, or from its datasets."""
+    returns: tuple[float, float] | None = None
     """Returns-to-go of the first and the last return token; null: the checkpoint's, or quantiles of the data."""
 
 
@@ -99,6 +101,8 @@ class ActorsConfig(Section):
     """Actor processes."""
     environments: Positive = 16
     """Environments in each process; one half steps while the other waits for actions."""
+    steps: Positive | None = None
+    """Environment steps in all, spread evenly over the updates; null: actors run free, or as replay's limiter lets them."""
     temperature: Annotated[float, Field(ge=0)] = 1.0
     """Of action sampling while exploring; 0 is greedy."""
     with_return: bool = False
