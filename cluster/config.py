@@ -49,8 +49,6 @@ class TaskConfig(Section):
     discount: Annotated[float, Field(gt=0, le=1)] = 0.99
     """Discount of its returns."""
     returns: tuple[float, float] | None = None
-    """Least and greatest return-to-go that return tokens tell apart; null: as in the checkpoint, or from its datasets."""
-    returns: tuple[float, float] | None = None
     """Returns-to-go of the first and the last return token; null: the checkpoint's, or quantiles of the data."""
 
 
@@ -102,7 +100,7 @@ class ActorsConfig(Section):
     environments: Positive = 16
     """Environments in each process; one half steps while the other waits for actions."""
     steps: Positive | None = None
-    """Environment steps in all, spread evenly over the updates; null: actors run free, or as replay's limiter lets them."""
+    """Environment steps in all, spread evenly over the updates; null: as many as the actors (and replay) manage."""
     temperature: Annotated[float, Field(ge=0)] = 1.0
     """Of action sampling while exploring; 0 is greedy."""
     with_return: bool = False
