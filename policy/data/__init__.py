@@ -1,0 +1,1 @@
+"""The SentencePiece model that ships, and what made it."""
