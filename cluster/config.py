@@ -91,16 +91,14 @@ class EvaluationConfig(Section):
 class ActorsConfig(Section):
     """The processes that step environments."""
 
-    steps: Positive = 200_000
-    """Environment steps in all, spread evenly over the updates of the run."""
+    steps: Positive | None = 200_000
+    """Environment steps in all, spread evenly over the updates; null: as many as replay's samples_per_insert lets pass."""
     lead: Positive = 20
     """So many updates' worth of steps the actors may be ahead of the learner."""
     processes: Positive = 2
     """Actor processes."""
     environments: Positive = 16
     """Environments in each process; one half steps while the other waits for actions."""
-    steps: Positive | None = None
-    """Environment steps in all, spread evenly over the updates; null: as many as the actors (and replay) manage."""
     temperature: Annotated[float, Field(ge=0)] = 1.0
     """Of action sampling while exploring; 0 is greedy."""
     with_return: bool = False
