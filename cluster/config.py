@@ -92,7 +92,7 @@ class ActorsConfig(Section):
     """The processes that step environments."""
 
     steps: Positive | None = 200_000
-    """Environment steps in all, spread evenly over the updates; null: as many as replay's samples_per_insert lets pass."""
+    """Environment steps in all, spread evenly over the updates; null: samples_per_insert of replay paces."""
     lead: Positive = 20
     """So many updates' worth of steps the actors may be ahead of the learner."""
     processes: Positive = 2
