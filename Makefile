@@ -1,0 +1,41 @@
+# `make quickstart` and `make test` do all set-up themselves; the first time it takes some minutes.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+# Nothing is reported to anybody, and TensorFlow (inside Reverb) keeps its start-up messages to itself.
+export RAY_USAGE_STATS_ENABLED := 0
+export TF_CPP_MIN_LOG_LEVEL := 3
+
+.PHONY: help quickstart test format clean
+
+help:
+	@echo "make quickstart   pretrain a policy, improve it online, compare (about 10 minutes on two cores)"
+	@echo "make test         ruff, mypy, pytest"
+	@echo "make format       ruff format, and its repairs"
+	@echo "make clean        remove the installation (.venv); runs stay"
+
+quickstart: $(INSTALLED)
+	$(BIN)/ocelot quickstart
+
+test: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+format: $(INSTALLED)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv
+
+# PyTorch first and alone: its pin must hold before anything else asks for some version of it.
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Error: no Python found. On Debian 12: apt-get install python3.11 python3.11-venv" >&2; exit 1; }
+	@$(PYTHON) cluster/preflight.py
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --disable-pip-version-check torch -c constraints.txt
+	$(BIN)/pip install --disable-pip-version-check -e '.[test]' -c constraints.txt
+	touch $@
