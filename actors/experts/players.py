@@ -1,0 +1,114 @@
+"""Experts without an idea of their task: uniformly random actions, and a network that samples."""
+
+from typing import Any
+
+import numpy as np
+
+from actors.experts.network import Network
+from actors.experts.types import ExpertError
+from policy.layout import Layout
+from policy.spaces import Description, build, leaves, pick
+
+
+class RandomExpert:
+    """Draws every action uniformly from its bounds."""
+
+    name = "random"
+
+    def __init__(self, layout: Layout, seed: int):
+        self.layout = layout
+        self.generator = np.random.default_rng(seed)
+
+    def act(self, observations: Any) -> Any:
+        name, _ = next(leaves(self.layout.observation))
+        n = len(pick(observations, name))
+        parts = {name: self._draw(space, n) for name, space in leaves(self.layout.action)}
+        return build(self.layout.action, parts)
+
+    def _draw(self, space: Description, n: int) -> np.ndarray:
+        match space["kind"]:
+            case "box":
+                shape = (n, *space["shape"])
+                low, high = (np.reshape(space[bound], shape[1:]) for bound in ("low", "high"))
+                return self.generator.uniform(low, high, shape).astype(space["dtype"])
+            case "discrete":
+                return space["start"] + self.generator.integers(space["n"], size=n)
+            case "multi_discrete":
+                return self.generator.integers(space["nvec"], size=(n, *np.shape(space["nvec"])))
+            case "multi_binary":
+                return self.generator.integers(2, size=(n, *space["n"]), dtype=np.int8)
+        raise ExpertError(f"{self.layout.task}: there are no random actions of kind '{space['kind']}'")
+
+
+class NetworkExpert:
+    """Samples actions from a network's distribution, as the network's training did."""
+
+    def __init__(self, name: str, network: Network, layout: Layout, seed: int):
+        """
+        Raises:
+            ExpertError: when the network does not fit the layout's spaces.
+        """
+        self.name = name
+        self.network = network
+        self.layout = layout
+        self.generator = np.random.default_rng(seed)
+        kind = "discrete" if network.log_std is None else "box"
+        found, wanted = (network.inputs, network.outputs, kind), network_sizes(layout)
+        if found != wanted:
+            raise ExpertError(
+                f"{layout.task}: the expert's network has (inputs, outputs, actions) {found}, but the task's are "
+                f"{wanted}; train an expert for this version of the task"
+            )
+
+    def act(self, observations: Any) -> Any:
+        outputs = self.network.forward(flatten(self.layout.observation, observations))  # [n, outputs]
+        if self.network.log_std is None:
+            # The largest of logits plus Gumbel noise is a draw from the categorical distribution.
+            draws = np.argmax(outputs + self.generator.gumbel(size=outputs.shape), axis=1)
+        else:
+            draws = outputs + np.exp(self.network.log_std) * self.generator.standard_normal(outputs.shape)
+        return to_actions(self.layout.action, draws)
+
+
+def to_actions(space: Description, draws: np.ndarray) -> np.ndarray:
+    """What a network drew as actions of a Discrete or Box space.
+
+    Args:
+        space: of the actions.
+        draws: choices counted from 0, int [n], or numbers [n, actions], of which [-1, 1] becomes the space's bounds.
+    """
+    if space["kind"] == "discrete":
+        return space["start"] + draws
+    low, high = np.array(space["low"]), np.array(space["high"])
+    actions = low + (np.clip(draws, -1.0, 1.0) + 1.0) / 2.0 * (high - low)
+    return actions.reshape(len(draws), *space["shape"]).astype(space["dtype"])
+
+
+def flatten(description: Description, observations: Any) -> np.ndarray:
+    """Nested observations, leaves stacked along n, as float32 [n, features]; discrete values become one-hot."""
+    features = []
+    for name, space in leaves(description):
+        value = np.asarray(pick(observations, name))
+        if space["kind"] == "discrete":
+            value = np.eye(space["n"], dtype=np.float32)[value - space["start"]]
+        features.append(value.reshape(len(value), -1).astype(np.float32))
+    return np.concatenate(features, axis=1)
+
+
+def network_sizes(layout: Layout) -> tuple[int, int, str]:
+    """(inputs, outputs, kind of action) that a network for this task has.
+
+    Raises:
+        ExpertError: when its spaces are not of the kinds that a network plays.
+    """
+    inputs = 0
+    for name, space in leaves(layout.observation):
+        if space["kind"] not in ("box", "discrete"):
+            raise ExpertError(
+                f"{layout.task}: networks see Box and Discrete observations, not '{name}' ({space['kind']})"
+            )
+        inputs += space["n"] if space["kind"] == "discrete" else int(np.prod(space["shape"]))
+    action = layout.action
+    if action["kind"] not in ("box", "discrete"):
+        raise ExpertError(f"{layout.task}: networks play one Box or Discrete action, not a {action['kind']}")
+    return inputs, action["n"] if action["kind"] == "discrete" else int(np.prod(action["shape"])), action["kind"]

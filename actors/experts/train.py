@@ -1,0 +1,165 @@
+"""Trains an expert's network with RLlib's PPO: to the end, or half way for a medium one."""
+
+import logging
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from actors import domains
+from actors.experts import files
+from actors.experts.network import Network
+from actors.experts.play import play
+from actors.experts.players import NetworkExpert, network_sizes
+from actors.experts.types import EXPERT, MEDIUM, ExpertError
+from actors.experts.versions import versions
+from policy.layout import Layout
+
+if TYPE_CHECKING:
+    from ray.rllib.algorithms import Algorithm
+
+MEASURED_EPISODES = 100
+STOPPING_EPISODES = 20
+UPDATES_A_CHECKPOINT = 10
+
+
+@dataclass
+class Progress:
+    """Where a training stands after an update."""
+
+    env_steps: int
+    max_env_steps: int
+    mean_return: float
+    """Of the last training episodes (NaN before the first has ended), or of the present policy where it decides."""
+
+
+def train(
+    task: str,
+    quality: str = EXPERT,
+    until_return: float | None = None,
+    max_env_steps: int = 300_000,
+    seed: int = 0,
+    folder: Path | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> Path:
+    """Trains a network to play a task and writes it where `registry.expert` finds it.
+
+    The state of an unfinished training stays beside the network's file, and the same call goes on from there. It is in
+    RLlib's own format, which unpickles: resume only from folders that are yours.
+
+    Args:
+        task: with Box or Discrete observations and actions.
+        quality: `expert`, or `medium`, which needs `until_return`.
+        until_return: stop as soon as the present policy's mean return, over 20 sampled episodes, is at least this.
+        max_env_steps: stop after so many steps at the latest.
+        seed: of environments, first weights and exploration.
+        folder: where to write; the person's own folder of experts if None.
+        progress: called after every update.
+
+    Returns:
+        The network's file. A JSON file of the same name says how it came about and what it returns.
+
+    Raises:
+        ExpertError: bad arguments, spaces that a network cannot play, or `until_return` not reached.
+        TaskError: unknown task.
+    """
+    if quality not in (MEDIUM, EXPERT):
+        raise ExpertError(f"{task}: cannot train quality '{quality}'; it is '{MEDIUM}' or '{EXPERT}'")
+    if quality == MEDIUM and until_return is None:
+        raise ExpertError(f"{task}: a medium expert needs the return at which its training stops (until_return)")
+    layout = domains.task_layout(task)
+    network_sizes(layout)  # refuses what a network cannot play before anything is started
+    path = files.network_path(folder or files.own_folder(), task, quality)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = path.with_suffix(".training")
+    network, env_steps = _run(layout, until_return, max_env_steps, seed, state, progress)
+    returns = _returns(network, layout, MEASURED_EPISODES, seed + 1)  # not the episodes that decided when to stop
+    command = f"ocelot experts train {task} --quality {quality} --max-env-steps {max_env_steps} --seed {seed}"
+    if until_return is not None:
+        command += f" --until-return {until_return:g}"
+    files.save_network(
+        path,
+        network,
+        {
+            "task": task,
+            "quality": quality,
+            "algorithm": "PPO",
+            "command": command,
+            "seed": seed,
+            "env_steps": env_steps,
+            "mean_return": float(np.mean(returns)),
+            "std_return": float(np.std(returns, ddof=1)),
+            "episodes": len(returns),
+            "versions": versions(),
+        },
+    )
+    shutil.rmtree(state, ignore_errors=True)
+    return path
+
+
+def _run(
+    layout: Layout,
+    until_return: float | None,
+    max_env_steps: int,
+    seed: int,
+    state: Path,
+    progress: Callable[[Progress], None],
+) -> tuple[Network, int]:
+    """Trains until the return or the number of steps is reached; (network, environment steps)."""
+    import ray
+
+    from actors.experts import ppo
+
+    logging.getLogger("ray.rllib").setLevel(logging.ERROR)  # its warnings are about its own past versions
+    started = not ray.is_initialized()
+    if started:
+        ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    algorithm = ppo.configuration(layout, seed).build_algo()
+    try:
+        if state.exists():
+            algorithm.restore_from_path(str(state.resolve()))
+        mean, env_steps, updates = -math.inf, 0, 0
+        while not (until_return is not None and mean >= until_return):
+            if env_steps >= max_env_steps:
+                if until_return is None:
+                    break
+                raise ExpertError(
+                    f"{layout.task}: mean return {mean:.1f} after {env_steps} environment steps, not yet "
+                    f"{until_return:g}; allow more steps (max_env_steps) and give the command again: it resumes"
+                )
+            sampled = algorithm.train()["env_runners"]
+            env_steps = int(sampled["num_env_steps_sampled_lifetime"])
+            mean = float(sampled.get("episode_return_mean", math.nan))
+            if until_return is not None:
+                # What training episodes returned is what policies of some updates ago returned.
+                mean = float(np.mean(_returns(ppo.export(algorithm), layout, STOPPING_EPISODES, seed)))
+            updates += 1
+            progress(Progress(env_steps, max_env_steps, mean))
+            if updates % UPDATES_A_CHECKPOINT == 0 or env_steps >= max_env_steps:
+                _save(algorithm, state)
+        return ppo.export(algorithm), env_steps
+    finally:
+        algorithm.stop()
+        if started:
+            ray.shutdown()
+
+
+def _returns(network: Network, layout: Layout, episodes: int, seed: int) -> list[float]:
+    expert = NetworkExpert("network", network, layout, seed)
+    return [episode.total for episode in play(expert, layout, episodes, seed)]
+
+
+def _save(algorithm: "Algorithm", state: Path) -> None:
+    """Replaces the kept state of a training; an interruption leaves the old one or the new one."""
+    partial, old = state.with_suffix(".partial"), state.with_suffix(".old")
+    for leftover in (partial, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    algorithm.save_to_path(str(partial.resolve()))
+    if state.exists():
+        state.rename(old)
+    partial.rename(state)
+    shutil.rmtree(old, ignore_errors=True)
