@@ -168,6 +168,7 @@ class Actor:
             self._ask(half)
         while True:
             for half in halves:
+                self._wait_until_allowed()
                 windows = self._turn(half)
                 if not self._stop.is_set():
                     self._ask(half)  # before writing, so that the server works meanwhile
