@@ -90,8 +90,3 @@ def connect(address: str, patience: float = 60.0) -> Replay:
 
         return connect_actor(rest, patience)
     raise ReplayError(f"replay address '{address}' must be reverb://host:port or memory://name")
-
-
-def no_table(table: str, known: list[str]) -> ReplayError:
-    """The error for a table that does not exist."""
-    return ReplayError(f"replay has no table '{table}'; its tables are {', '.join(sorted(known))}")

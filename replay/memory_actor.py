@@ -1,7 +1,7 @@
 """The memory store behind a named Ray actor, for many processes."""
 
-import os
 import time
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -13,29 +13,63 @@ from replay.tables import TableConfig
 from replay.trajectory import Trajectory
 
 NAMESPACE = "ocelot"
+START = 60.0  # seconds in which the actor must be up
+CHECKPOINT_SECONDS = 300.0  # that writing may take
 ANSWER = 10.0  # seconds that one call may take before the actor counts as gone
 
 
-def start_actor(name: str, tables: dict[str, TableConfig], directory: str | os.PathLike | None, seed: int) -> Any:
-    """Starts the actor that `connect("memory://NAME")` finds; it ends with its handle's last holder.
+class MemoryActor:
+    """Starts and stops the actor that `connect("memory://NAME")` finds. Ray must be initialised.
 
-    Raises:
-        ReplayError: when an actor of that name runs already, or the checkpoint in `directory` is damaged.
+    Args:
+        name: unique in the Ray cluster.
+        tables: settings by table.
+        directory: of the store's checkpoint, which is restored.
+        seed: of sampling.
     """
-    actor_class = ray.remote(num_cpus=0)(MemoryStore)
-    try:
-        handle: Any = actor_class.options(name=name, namespace=NAMESPACE).remote(
-            tables, None if directory is None else str(directory), seed
-        )
-    except ValueError:
-        raise ReplayError(
-            f"a replay store named '{name}' runs already in this Ray cluster; stop that run, or name this one otherwise"
-        ) from None
-    try:
-        ray.get(handle.info.remote(), timeout=6 * ANSWER)
-    except ray.exceptions.RayError as error:
-        raise ReplayError(f"the replay store '{name}' did not start: {error}") from error
-    return handle
+
+    def __init__(self, name: str, tables: dict[str, TableConfig], directory: Path, seed: int):
+        self.address = f"memory://{name}"
+        self._name = name
+        self._arguments = tables, str(directory), seed
+        self._handle: Any = None
+
+    def start(self) -> None:
+        """Raises ReplayError when an actor of that name runs already, or the checkpoint found is damaged."""
+        actor_class = ray.remote(num_cpus=0)(MemoryStore)
+        try:
+            actor: Any = actor_class.options(name=self._name, namespace=NAMESPACE)
+            self._handle = actor.remote(*self._arguments)
+        except ValueError:
+            raise ReplayError(
+                f"a replay store named '{self._name}' runs already in this Ray cluster; stop that run, or give this "
+                "one another name"
+            ) from None
+        try:
+            ray.get(self._handle.info.remote(), timeout=START)
+        except ray.exceptions.RayError as error:
+            raise ReplayError(f"the replay store {self.address} did not start: {error}") from error
+
+    def alive(self) -> bool:
+        try:
+            ray.get(self._handle.info.remote(), timeout=ANSWER)
+        except ray.exceptions.GetTimeoutError:
+            return True  # busy, with a checkpoint say
+        except ray.exceptions.RayError:
+            return False
+        return True
+
+    def checkpoint(self) -> str:
+        """Raises ReplayError when the store is gone or the disk is full."""
+        try:
+            return ray.get(self._handle.checkpoint.remote(), timeout=CHECKPOINT_SECONDS)
+        except ray.exceptions.RayError as error:
+            raise ReplayError(f"the replay store {self.address} wrote no checkpoint: {error}") from error
+
+    def stop(self) -> None:
+        if self._handle is not None:
+            ray.kill(self._handle)
+            self._handle = None
 
 
 def connect_actor(name: str, patience: float) -> MemoryReplay:

@@ -10,9 +10,10 @@ from typing import Protocol
 import numpy as np
 
 from replay.errors import ReplayError, ReplayTimeout
-from replay.interface import TableInfo, no_table
+from replay.interface import TableInfo
+from replay.messages import no_room, no_table, nothing_to_sample
 from replay.packing import pack, unpack
-from replay.tables import FILLED_BY, TableConfig
+from replay.tables import TableConfig
 from replay.trajectory import Trajectory
 
 AT_ONCE = 64  # windows in one call, so that no call is large
@@ -234,29 +235,6 @@ class MemoryWriter:
 
     def close(self) -> None:
         self._queue.clear()
-
-
-def nothing_to_sample(table: str, info: TableInfo, drawn: int, count: int, timeout: float | None) -> str:
-    """Message of a sample that waited in vain on a server that is alive."""
-    if info.size < info.min_size:
-        return (
-            f"replay table '{table}' holds {info.size} windows and gives none below {info.min_size} (min_size); "
-            f"waited {timeout} s. {FILLED_BY.get(table, 'nobody known').capitalize()} should fill it: see whether they "
-            f"run, or lower replay.tables.{table}.min_size"
-        )
-    return (
-        f"replay table '{table}' gave {drawn} of {count} windows in {timeout} s: its rate limiter waits for inserts "
-        f"({info.inserts} so far, {info.samples} samples). See whether {FILLED_BY.get(table, 'its writers')} still "
-        f"run, or raise replay.tables.{table}.samples_per_insert"
-    )
-
-
-def no_room(table: str, queued: int, timeout: float | None) -> str:
-    """Message of a write that waited in vain on a server that is alive."""
-    return (
-        f"replay table '{table}' takes no windows: {queued} have waited {timeout} s for its rate limiter. Whoever "
-        f"samples it has stopped or is slower; lower replay.tables.{table}.samples_per_insert, or set it to null"
-    )
 
 
 def _ask_again(done: Callable[[], bool], timeout: float | None) -> bool:

@@ -1,10 +1,12 @@
-"""Many windows as a few arrays, so that a checkpoint needs no pickle and no file for each."""
+"""Windows as bytes, and many windows as a few arrays, so that no store and no checkpoint needs pickle."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import fields
 
 import numpy as np
 
-from replay.trajectory import Trajectory
+from replay.trajectory import DTYPES, Trajectory
 
 
 def pack(windows: Sequence[Trajectory]) -> dict[str, np.ndarray]:
@@ -30,3 +32,28 @@ def unpack(packed: dict[str, np.ndarray]) -> list[Trajectory]:
         columns[name] = [part.reshape(tuple(shape)).copy() for part, shape in zip(parts, shapes, strict=True)]
     count = len(columns[names[0]])
     return [Trajectory.from_arrays({name: columns[name][row] for name in names}) for row in range(count)]
+
+
+def encode(window: Trajectory) -> bytes:
+    """One window as bytes: for each field in order its number of dimensions and its shape (int32), then all values."""
+    arrays = list(window.to_arrays().values())
+    header = [number for array in arrays for number in (array.ndim, *array.shape)]
+    return b"".join([np.asarray(header, dtype="<i4").tobytes(), *(array.tobytes() for array in arrays)])
+
+
+def decode(data: bytes) -> Trajectory:
+    """The inverse of `encode`."""
+    names = [field.name for field in fields(Trajectory)]
+    shapes, at = [], 0
+    for _ in names:
+        (dimensions,) = np.frombuffer(data, dtype="<i4", count=1, offset=at)
+        shapes.append(tuple(np.frombuffer(data, dtype="<i4", count=dimensions, offset=at + 4).tolist()))
+        at += 4 * (1 + int(dimensions))
+    arrays = {}
+    for name, shape in zip(names, shapes, strict=True):
+        dtype = np.dtype(np.uint8 if name == "task" else DTYPES[name])
+        count = math.prod(shape)
+        # A copy, since arrays over bytes cannot be written to.
+        arrays[name] = np.frombuffer(data, dtype=dtype, count=count, offset=at).reshape(shape).copy()
+        at += count * dtype.itemsize
+    return Trajectory.from_arrays(arrays)
