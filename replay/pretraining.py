@@ -1,0 +1,156 @@
+"""An endless, shuffled, resumable stream of windows from demonstration datasets on disk."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from policy.layout import Layout
+from replay.demonstrations import Demonstrations
+from replay.errors import DatasetError
+from replay.trajectory import Trajectory, cut
+
+
+class DemonstrationStream:
+    """Windows of several tasks, mixed by weight; the same seed gives the same stream, to the bit.
+
+    Of each task the episodes are shuffled, taken in blocks that fit in memory, and the windows of a block shuffled;
+    every window comes once before any comes again.
+
+    Args:
+        datasets: ids of local Minari datasets, by task.
+        layouts: by task.
+        context: tokens that a window may hold.
+        weights: share of each task among windows, at least 0; None gives each the same.
+        seed: of all shuffling.
+        cached_steps: steps to keep in memory over all tasks; at least one episode of each is kept.
+
+    Raises:
+        DatasetError: as `replay.demonstrations.load`, and for a task without datasets.
+        SpaceError: when not even one step of a task fits into the context.
+    """
+
+    def __init__(
+        self,
+        datasets: Mapping[str, Sequence[str]],
+        layouts: Mapping[str, Layout],
+        context: int,
+        weights: Mapping[str, float] | None = None,
+        seed: int = 0,
+        cached_steps: int = 200_000,
+    ):
+        for task, ids in datasets.items():
+            if not ids:
+                raise DatasetError(f"no datasets are named for {task}; name one, or leave the task out")
+        share = np.asarray([1.0 if weights is None else weights[task] for task in datasets], dtype=np.float64)
+        if (share < 0).any() or share.sum() <= 0:
+            raise DatasetError(f"weights {dict(weights or {})} must be at least 0, and one of them above")
+        self._cumulative = np.cumsum(share / share.sum())
+        self._seed = seed
+        self._random = np.random.default_rng(np.random.SeedSequence((seed, 0)))
+        self._tasks = {
+            task: _TaskWindows(
+                [Demonstrations(dataset_id, layouts[task]) for dataset_id in ids],
+                context,
+                (seed, 1, index),
+                cached_steps // len(datasets),
+            )
+            for index, (task, ids) in enumerate(datasets.items())
+        }
+
+    def windows(self, count: int) -> list[Trajectory]:
+        """The next `count` windows; do not change them, they come again.
+
+        Raises:
+            DatasetError: when an episode turns out damaged.
+        """
+        return [next(self) for _ in range(count)]
+
+    def __iter__(self) -> Iterator[Trajectory]:
+        return self
+
+    def __next__(self) -> Trajectory:
+        at = int(np.searchsorted(self._cumulative, self._random.random(), side="right"))
+        return list(self._tasks.values())[min(at, len(self._tasks) - 1)].next()
+
+    def state(self) -> dict[str, Any]:
+        """Where the stream is, as plain JSON."""
+        return {
+            "seed": self._seed,
+            "random": self._random.bit_generator.state,
+            "tasks": {task: windows.state() for task, windows in self._tasks.items()},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes to where `state` was taken; what follows is the same to the bit.
+
+        Raises:
+            DatasetError: when it was taken from other datasets or with another seed.
+        """
+        if state["seed"] != self._seed or list(state["tasks"]) != list(self._tasks):
+            raise DatasetError(
+                f"the saved position belongs to the tasks {list(state['tasks'])} with seed {state['seed']}, this "
+                f"stream has {list(self._tasks)} with seed {self._seed}; resume with the configuration it began with"
+            )
+        for task, windows in self._tasks.items():
+            windows.restore(task, state["tasks"][task])
+        self._random.bit_generator.state = state["random"]
+
+
+class _TaskWindows:
+    """One task's share of the stream: epochs of blocks of episodes."""
+
+    def __init__(self, sources: list[Demonstrations], context: int, seed: tuple[int, ...], cached_steps: int):
+        self._sources = sources
+        self._context = context
+        self._seed = seed
+        self._cached_steps = cached_steps
+        self._episodes = [(source, index) for source in range(len(sources)) for index in range(len(sources[source]))]
+        self._steps = np.concatenate([source.steps for source in sources])
+        self._cache: dict[int, list[Trajectory]] = {}
+        self._go(epoch=0, first=0, position=0)
+
+    def next(self) -> Trajectory:
+        while self._position >= len(self._block):
+            if self._last < len(self._order):
+                self._go(self._epoch, self._last, 0)
+            else:
+                self._go(self._epoch + 1, 0, 0)
+        window = self._block[self._position]
+        self._position += 1
+        return window
+
+    def state(self) -> dict[str, int]:
+        return {
+            "epoch": self._epoch,
+            "first": self._first,
+            "position": self._position,
+            "episodes": len(self._episodes),
+            "steps": int(self._steps.sum()),
+        }
+
+    def restore(self, task: str, state: dict[str, int]) -> None:
+        found = (len(self._episodes), int(self._steps.sum()))
+        if found != (state["episodes"], state["steps"]):
+            raise DatasetError(
+                f"the datasets of {task} have changed: {found[0]} episodes with {found[1]} steps, there were "
+                f"{state['episodes']} with {state['steps']}; bring the old ones back, or start a new run"
+            )
+        self._go(state["epoch"], state["first"], state["position"])
+
+    def _go(self, epoch: int, first: int, position: int) -> None:
+        """Loads the block that begins at episode `first` of the epoch's order."""
+        self._epoch, self._first, self._position = epoch, first, position
+        self._order = np.random.default_rng((*self._seed, epoch)).permutation(len(self._episodes))
+        steps = np.cumsum(self._steps[self._order[first:]])
+        self._last = first + max(1, int(np.searchsorted(steps, self._cached_steps, side="right")))
+        chosen = [int(episode) for episode in self._order[first : self._last]]
+        # Let the rest go before loading more, so that two blocks are never held at once.
+        self._cache = {episode: self._cache[episode] for episode in chosen if episode in self._cache}
+        for episode in chosen:
+            if episode not in self._cache:
+                source, index = self._episodes[episode]
+                self._cache[episode] = cut(self._sources[source].episode(index), self._context)
+        windows = [window for episode in chosen for window in self._cache[episode]]
+        shuffled = np.random.default_rng((*self._seed, epoch, first + 1)).permutation(len(windows))
+        self._block = [windows[index] for index in shuffled]
