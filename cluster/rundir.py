@@ -184,7 +184,7 @@ def find_checkpoint(path: str | Path) -> Path:
         raise RunError(f"no checkpoint at {path}: give a run directory or a folder runs/NAME/checkpoints/step_...")
     if not (path / COMPLETE).exists():
         raise RunError(f"{path} is no complete checkpoint (it has no file '{COMPLETE}'); take another one of its run")
-    return path.resolve()
+    return path.parent / path.readlink() if path.is_symlink() else path  # "latest" will name another one soon
 
 
 def _flush(folder: Path) -> None:
