@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import ray
 
 from actors.environments import Environments, StepResult
 from actors.errors import ServerSilent
@@ -222,6 +221,8 @@ class Actor:
 
     def _answer(self, half: _Half) -> ActReply | None:
         """The server's answer, or None when stopped meanwhile."""
+        import ray  # here, because the driver settles Ray's environment before it is loaded
+
         given_up = time.monotonic() + self.deadline
         with self._timing.add("wait"):
             while not self._stop.is_set():
