@@ -121,6 +121,7 @@ class Demonstrations:
             context_start=np.full(steps, -1, dtype=np.int32),
             return_tokens=np.full(steps, -1, dtype=np.int32),
             temperature=-1.0,
+            episode_return=float(rewards.sum(dtype=np.float64)),
         )
 
 
