@@ -1,0 +1,46 @@
+"""The command line: `ocelot COMMAND`. A command is a module of commands/, which imports what it needs when it runs."""
+
+import os
+import sys
+
+import typer
+
+from cluster.commands import compare, domains, evaluate, experts, finetune, monitor, pretrain, quickstart
+from cluster.packages import how_to_install
+from policy.errors import OcelotError
+
+PERSON = 2  # exit status for what a person can put right
+
+app = typer.Typer(
+    name="ocelot",
+    help="Generalist token policies, pretrained by imitation and made better online by reinforcement learning.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("quickstart")(quickstart.quickstart)
+app.command("domains")(domains.domains)
+app.add_typer(experts.app, name="experts")
+app.command("pretrain")(pretrain.pretrain)
+app.command("finetune")(finetune.finetune)
+app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
+app.command("monitor")(monitor.monitor)
+
+
+def main() -> None:
+    """Runs a command. What a person can put right is told without a traceback, with exit status 2."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported; processes inherit it
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        app()
+    except OcelotError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(PERSON)
+    except ModuleNotFoundError as error:
+        hint = how_to_install(error.name)
+        if hint is None:
+            raise
+        print(f"Error: {hint}", file=sys.stderr)
+        sys.exit(PERSON)

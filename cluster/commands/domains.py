@@ -1,0 +1,27 @@
+"""ocelot domains."""
+
+from typing import Annotated
+
+import typer
+
+from cluster.commands.options import Json, write_json
+
+
+def domains(
+    task: Annotated[str | None, typer.Argument(help="One task to describe; all are listed if left out.")] = None,
+    json: Json = None,
+) -> None:
+    """Lists what can be played; of one task: spaces, tokens a step, experts, reference scores."""
+    from cluster.tasks import describe_task, known_tasks, task_lines
+
+    if task is None:
+        names = known_tasks()
+        for name in names:
+            typer.echo(name)
+        typer.echo("Any other registered Gymnasium environment: gym/ID, or gym/my_package:ID of a package of yours.")
+        write_json(json, names)
+        return
+    description = describe_task(task)
+    for line in task_lines(description):
+        typer.echo(line)
+    write_json(json, description)

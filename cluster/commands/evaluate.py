@@ -1,0 +1,63 @@
+"""ocelot evaluate."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cluster.commands.options import Json, write_json
+
+
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint folder, or a run directory (its newest one).")],
+    tasks: Annotated[
+        str | None, typer.Option(help="Tasks, separated by commas; all that it knows if left out.")
+    ] = None,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes of each task at each temperature.")] = 50,
+    temperature: Annotated[
+        list[float] | None,
+        typer.Option(min=0.0, help="Of action sampling, 0 greedy; may be repeated. Default: 0 and 1."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the environments.")] = 10_000,
+    json: Json = None,
+) -> None:
+    """Plays a checkpoint and shows returns and normalised scores with 95% intervals over its episodes."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from cluster.evaluate import evaluate_checkpoint
+
+    names = [task.strip() for task in tasks.split(",")] if tasks else None
+    rows = [
+        _with_score(row) for row in evaluate_checkpoint(checkpoint, names, episodes, temperature or [0.0, 1.0], seed)
+    ]
+    table = Table("task", "actions", "mean return", "score", caption="95% over this checkpoint's episodes", box=None)
+    for row in rows:
+        table.add_row(row["task"], _acting(row), _figure(row["mean_return"], 1), _figure(row["score"], 2))
+    Console().print(table)
+    write_json(json, rows)
+
+
+def _with_score(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with its mean return and, where the task has reference scores, its score: value, low, high."""
+    import numpy as np
+
+    from cluster.intervals import mean_of_means
+    from cluster.reference_scores import find
+
+    returns = np.asarray(row["returns"])
+    known = find(row["task"])
+    score = known and mean_of_means([known.score(returns)])._asdict()
+    return row | {"mean_return": mean_of_means([returns])._asdict(), "score": score}
+
+
+def _acting(row: dict[str, Any]) -> str:
+    from cluster.report import acting
+
+    return acting(row["temperature"])
+
+
+def _figure(estimate: dict[str, float] | None, digits: int) -> str:
+    if estimate is None:
+        return "no reference"
+    return f"{estimate['value']:.{digits}f} [{estimate['low']:.{digits}f} {estimate['high']:.{digits}f}]"

@@ -1,0 +1,33 @@
+"""ocelot finetune."""
+
+from typing import Annotated, Any
+
+import typer
+
+from cluster.commands.options import ConfigFiles, Json, Name, Overrides, help_config, overrides, write_json
+
+
+def _model() -> Any:
+    from cluster.config import FinetuneConfig
+
+    return FinetuneConfig
+
+
+def finetune(
+    config: ConfigFiles,
+    set_: Overrides = None,
+    name: Name = None,
+    json: Json = None,
+    help_config: Annotated[bool, help_config(_model)] = False,
+) -> None:
+    """Trains a policy online: Ray, actors, policy server, replay, learner. The same command again resumes."""
+    from cluster import finetune as driver
+    from cluster.config import FinetuneConfig
+    from cluster.config_files import load
+    from cluster.rundir import RunDirectory
+
+    settings = load(FinetuneConfig, config, overrides(set_, name))
+    run = RunDirectory.create(settings)
+    driver.finetune(settings, run)
+    typer.echo(f"Run: {run.path}\nLook at it: ocelot monitor {run.path}")
+    write_json(json, {"run": str(run.path), "evaluations": run.evaluations()})

@@ -1,0 +1,25 @@
+"""The returns that score 0 and 1 on a task, as they were measured."""
+
+from cluster.comparison import ComparisonError, Reference
+
+
+def find(task: str) -> Reference | None:
+    """None where nobody measured them."""
+    from actors.experts import references
+
+    known = references.find(task)
+    return None if known is None else Reference(known.random, known.expert)
+
+
+def required(task: str) -> Reference:
+    """As `find`.
+
+    Raises:
+        ComparisonError: when nobody measured them.
+    """
+    known = find(task)
+    if known is None:
+        raise ComparisonError(
+            f"{task} has no reference scores (`ocelot domains {task}`), so nothing can be scored on it"
+        )
+    return known
