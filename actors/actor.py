@@ -119,6 +119,7 @@ class Actor:
         Raises:
             EnvironmentFailed: an environment was given up.
             ServerSilent: the policy server did not answer before the deadline.
+            SlotError: it has fewer slots than are asked for.
             ReplayError: the replay server stayed away beyond the deadline.
         """
         with closing(self._envs):
@@ -182,6 +183,8 @@ class Actor:
         try:
             reply = self._answer(half)
         except SlotError:
+            if half.reset.all():  # nothing that it could have lost: it has too few slots
+                raise
             # A server that was restarted, or that gave our slots away, has lost the contexts of these episodes.
             windows = self._recorder.abandoned(half.rows, half.tokens)
             half.tokens = self._encode(self._envs.restart(half.rows))

@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -31,7 +32,7 @@ def play(layout, steps=20):
     generator = np.random.default_rng(0)
     seen, rewards = [layout.encode_observation(envs.reset())], []
     for _ in range(steps):
-        tokens = generator.integers(*layout.legal.T, size=(2, layout.action_tokens))
+        tokens = generator.integers(layout.legal[:, 0], layout.legal[:, 1], size=(2, layout.action_tokens))
         result = envs.step(layout.decode_action(tokens))
         seen.append(layout.encode_observation(result.observation))
         rewards.append(result.rewards)
@@ -64,6 +65,7 @@ def test_actions_decode_to_within_half_a_bin(task):
         if layout.action_leaves[0].kind == "discrete":
             assert decoded == action
         else:
+            assert isinstance(env.action_space, gymnasium.spaces.Box)
             half = (env.action_space.high - env.action_space.low) / 64 / 2
             assert (np.abs(decoded - action) <= half * (1 + 1e-3)).all()
     env.close()
@@ -81,6 +83,7 @@ def test_suite_episodes_end_truncated_after_a_thousand_steps():
 def test_suite_observations_belong_to_their_space():
     env = domains.make("control/humanoid-walk")
     observation, _ = env.reset(seed=0)
+    assert isinstance(env.observation_space, gymnasium.spaces.Dict)
     assert list(env.observation_space.spaces) == list(observation)
     assert env.observation_space.contains(observation)
 
@@ -123,7 +126,7 @@ def test_a_constructor_that_raises_is_named(monkeypatch):
 
 
 def test_actuators_without_limits_are_refused_by_name():
-    with pytest.raises(SpaceError, match="control/lqr-lqr_2_1.*finite bounds"):
+    with pytest.raises(SpaceError, match=r"control/lqr-lqr_2_1.*finite bounds"):
         domains.task_layout("control/lqr-lqr_2_1")
 
 

@@ -23,6 +23,7 @@ class Log:
         envs = Environments(layout, slots, seed, max_faults=100)
         recorder = Recorder(layout, 4, slots, context, 0.7, RUN_ID, limit)
         generator = np.random.default_rng(seed)
+        low, high = layout.legal.T
         self.windows, self.episodes, self.ends, self.tails = [], defaultdict(list), {}, {}
         names = list(range(slots))  # our own number of each slot's episode
         following = slots
@@ -37,7 +38,7 @@ class Log:
             # Slots act in two halves, in any order.
             for rows in np.array_split(generator.permutation(slots), 2):
                 start[rows] = [next_start(int(start[row]), int(step[row]), self.fit) for row in rows]
-                tokens = generator.integers(*layout.legal.T, size=(len(rows), layout.action_tokens), dtype=np.int32)
+                tokens = generator.integers(low, high, size=(len(rows), layout.action_tokens), dtype=np.int32)
                 log_probs = generator.random((len(rows), layout.action_tokens), dtype=np.float32)
                 version = Version(2, turn)
                 returns = generator.integers(34048, 34304, len(rows)).astype(np.int32)

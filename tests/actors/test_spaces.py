@@ -20,7 +20,9 @@ BOUNDED = st.builds(
     st.sampled_from([np.float32, np.float64]),
 )
 INTEGERS = st.builds(lambda low, shape: spaces.Box(low, low + 7, shape, np.int64), st.integers(-9, 9), SHAPES)
-DISCRETE = st.builds(lambda n, start: spaces.Discrete(n, start=start), st.integers(1, 1024), st.integers(-5, 5))
+DISCRETE: st.SearchStrategy = st.builds(
+    lambda n, start: spaces.Discrete(n, start=start), st.integers(1, 1024), st.integers(-5, 5)
+)
 MULTI = st.lists(st.integers(1, 9), min_size=1, max_size=4).map(spaces.MultiDiscrete)
 GRID = st.lists(st.lists(st.integers(1, 9), min_size=2, max_size=2), min_size=1, max_size=3).map(
     lambda nvec: spaces.MultiDiscrete(np.array(nvec))
@@ -46,7 +48,7 @@ def same(left, right, space):
     elif isinstance(space, spaces.Tuple):
         for index, part in enumerate(space.spaces):
             same(left[index], right[index], part)
-    elif isinstance(space, spaces.Box) and space.dtype.kind == "f":
+    elif isinstance(space, spaces.Box) and space.low.dtype.kind == "f":
         half = (space.high.astype(np.float64) - space.low) / 1024 / 2
         assert (np.abs(np.asarray(left, dtype=np.float64) - right) <= half * (1 + 1e-3)).all()
     else:
@@ -118,7 +120,7 @@ def test_no_bound_is_infinity_however_it_is_written():
         (spaces.Dict({"a": spaces.Tuple([spaces.Sequence(spaces.Discrete(2))])}), ["'a/0'", "Sequence"]),
         (spaces.MultiDiscrete([2, 3], start=[1, 0]), ["start"]),
         (spaces.Dict({"a/b": spaces.Discrete(2)}), ["a/b"]),
-        (spaces.Dict({1: spaces.Discrete(2)}), ["key 1"]),
+        (spaces.Dict({1: spaces.Discrete(2)}), ["key 1"]),  # type: ignore[dict-item]
     ],
 )
 def test_what_cannot_be_described_is_refused_by_name(space, words):

@@ -10,14 +10,14 @@ class Toy(gymnasium.Env):
     """Counts its steps; the reward is one, or the action. Fails as it is told.
 
     Args:
-        length: steps of an episode; "random" draws 1 to 40.
+        length: steps of an episode; None draws 1 to 40.
         ends: "terminated" or "truncated".
         fault: "step", "reset", "nan", "reward", "shape" or None.
         chance: of the fault, at every step or reset.
     """
 
     def __init__(
-        self, length: int | str = 10, ends: str = "terminated", fault: str | None = None, chance: float = 0.05
+        self, length: int | None = 10, ends: str = "terminated", fault: str | None = None, chance: float = 0.05
     ):
         self.observation_space = gymnasium.spaces.Box(-1000.0, 1000.0, (2,), np.float32)
         self.action_space = gymnasium.spaces.Discrete(3)
@@ -27,7 +27,7 @@ class Toy(gymnasium.Env):
         super().reset(seed=seed)
         if self._fails("reset"):
             raise RuntimeError("the toy broke in reset")
-        self.left = int(self.np_random.integers(1, 41)) if self.length == "random" else self.length
+        self.left = int(self.np_random.integers(1, 41)) if self.length is None else self.length
         self.mark = float(self.np_random.uniform(-1, 1))
         self.count = 0
         return self._observe(), {}
@@ -61,7 +61,7 @@ def _register(name, **kwargs):
 
 _register("Toy")
 _register("Long", length=60, ends="truncated")
-_register("RandomLength", length="random")
+_register("RandomLength", length=None)
 for _fault in ("step", "nan", "reward", "shape"):
     _register(f"Faulty{_fault.title()}", fault=_fault)
 _register("FaultyReset", fault="reset", chance=0.4)
