@@ -1,0 +1,1 @@
+"""Domains, environments, what actors record, the actor process, evaluation and experts."""
