@@ -13,13 +13,13 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
+from policy.cache import SPAN, Cache, CacheView
 from policy.context import fitting_steps
 from policy.contexts import Contexts
 from policy.model import Policy, legal_groups
 from policy.ragged import Rows, groups
 from policy.sampling import draw
 from policy.slots import SlotError, SlotTable
-from policy.transformer import SPAN, Cache, CacheView
 from policy.types import ActReply, ActRequest, Version
 from policy.vocabulary import DEFAULT
 
@@ -240,18 +240,11 @@ class Engine:
         position = np.where(within > contexts.separator[slots][:, None], -1, within)
         tokens = contexts.tokens[slots[:, None], np.minimum(place, contexts.tokens.shape[1] - 1)]
         tokens[padding], timestep[padding], place[padding] = DEFAULT.pad, -1, scratch
-        cells = slots[:, None] * (scratch + 1) + place
-        fed = torch.from_numpy(np.stack([tokens, position, timestep, place, cells])).to(self.device)  # [5, n, T]
         span = -(-int(contexts.length[slots].max()) // SPAN) * SPAN
-        columns = torch.arange(span, device=self.device)
+        fed = torch.from_numpy(np.stack([tokens, position, timestep, place])).to(self.device)  # [4, n, T]
+        by_row = torch.from_numpy(np.stack([slots, new - 1, contexts.size[slots]])).to(self.device)  # [3, n]
         neighbours = int(slots[-1] - slots[0]) == len(slots) - 1
         view = CacheView(
-            self.cache,
-            slice(int(slots[0]), int(slots[-1]) + 1) if neighbours else torch.from_numpy(slots).to(self.device),
-            fed[4].flatten(),
-            span,
+            self.cache, by_row[0], slice(int(slots[0]), int(slots[-1]) + 1) if neighbours else None, fed[3], span
         )
-        last = torch.from_numpy(new - 1).to(self.device)
-        return self.model.extend(
-            fed[0], fed[1], fed[2], fed[3], last, view, columns // torch.from_numpy(size).to(self.device)
-        )
+        return self.model.extend(fed[0], fed[1], fed[2], by_row[1], view, by_row[2])

@@ -6,9 +6,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from policy.cache import CacheView
 from policy.config import PolicyConfig
 from policy.embedding import Embedding
-from policy.transformer import CacheView, Transformer
+from policy.transformer import Transformer
 from policy.values import bin_values
 from policy.vocabulary import DEFAULT
 
@@ -53,10 +54,9 @@ class Policy(nn.Module):
         tokens: torch.Tensor,
         position: torch.Tensor,
         timestep: torch.Tensor,
-        place: torch.Tensor,
         last: torch.Tensor,
         view: CacheView,
-        cached_timestep: torch.Tensor,
+        step_tokens: torch.Tensor,
     ) -> torch.Tensor:
         """Hidden states of each row's last new token, behind what the cache holds.
 
@@ -65,17 +65,16 @@ class Policy(nn.Module):
         Args:
             tokens, position: int64 [B, T], padded at the end.
             timestep: int64 [B, T]; -1 is padding.
-            place: int64 [B, T]: each token's column in the cache, the scratch column for padding.
             last: int64 [B]: index of each row's last new token.
-            view: where in the cache.
-            cached_timestep: int64 [B, span]: the timestep of every column that is read, the new ones included.
+            view: where in the cache; its columns are the tokens' places in their contexts.
+            step_tokens: int64 [B]: tokens of each timestep in the row's context.
 
         Returns:
             [B, width].
         """
-        columns = torch.arange(view.span, device=tokens.device).expand_as(cached_timestep)
-        mask = self._visible(timestep, place, cached_timestep, columns)
-        return self.transformer(self.embedding(tokens, position), place, mask, view, last)
+        columns = torch.arange(view.span, device=tokens.device).unsqueeze(0)  # [1, span]
+        mask = self._visible(timestep, view.columns, columns // step_tokens.unsqueeze(1), columns)
+        return self.transformer(self.embedding(tokens, position), view.columns, mask, view, last)
 
     def _visible(
         self, timestep: torch.Tensor, place: torch.Tensor, key_timestep: torch.Tensor, key_place: torch.Tensor

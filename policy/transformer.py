@@ -1,61 +1,11 @@
 """Decoder-only transformer, pre-norm, rotary positions; one code path for training and for decoding from a cache."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import nn
 from torch.nn import functional
 
+from policy.cache import SPAN, CacheView
 from policy.config import PolicyConfig
-
-SPAN = 8  # columns of a cache are read in multiples of this: attention kernels want aligned masks
-
-
-@dataclass
-class Cache:
-    """Keys and values of every slot. The last column is a scratch column: padding writes there, nothing reads it."""
-
-    keys: torch.Tensor
-    """[layers, slots, columns, heads, key]."""
-    values: torch.Tensor
-    """[layers, slots, columns, heads, key]."""
-
-    @classmethod
-    def empty(cls, config: PolicyConfig, slots: int, dtype: torch.dtype, device: torch.device | str = "cpu") -> "Cache":
-        """Zeros: attention multiplies what it masks by 0, so a NaN there would spread."""
-        columns = -(-(config.context + 1) // SPAN) * SPAN
-        shape = (config.layers, slots, columns, config.heads, config.width // config.heads)
-        return cls(torch.zeros(shape, dtype=dtype, device=device), torch.zeros(shape, dtype=dtype, device=device))
-
-    @property
-    def scratch(self) -> int:
-        """The column where padding goes."""
-        return self.keys.shape[2] - 1
-
-
-@dataclass
-class CacheView:
-    """Which part of a cache a forward pass reads and writes: B rows of new tokens, T each."""
-
-    cache: Cache
-    slots: torch.Tensor | slice
-    """int64 [B]; or a slice of neighbouring slots, which are then read where they are, without a copy."""
-    cells: torch.Tensor
-    """int64 [B * T]: where each new token's key and value go, slot * columns + column."""
-    span: int
-    """Columns [0, span) are read; a multiple of SPAN."""
-
-    def write(self, layer: int, keys: torch.Tensor, values: torch.Tensor) -> None:
-        """Keys and values of the new tokens, each [B, T, heads, key]."""
-        for store, new in ((self.cache.keys[layer], keys), (self.cache.values[layer], values)):
-            store.flatten(2).flatten(0, 1).index_copy_(0, self.cells, new.flatten(2).flatten(0, 1).to(store.dtype))
-
-    def read(self, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keys and values of these slots, each [B, span, heads, key]."""
-        keys, values = self.cache.keys[layer, :, : self.span], self.cache.values[layer, :, : self.span]
-        if isinstance(self.slots, slice):
-            return keys[self.slots], values[self.slots]
-        return keys.index_select(0, self.slots), values.index_select(0, self.slots)
 
 
 def rotary(places: int, key: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -99,7 +49,7 @@ class Block(nn.Module):
         Args:
             x: [B, T, width].
             cos, sin: [B, T, 1, 1, key / 2].
-            mask: additive, [B, 1, T, keys]; None: causal.
+            mask: bool [B, 1, T, keys] (True: may attend); None: causal. With a view additive, float32 or wider.
             view: the cache, and `layer` this block's place in it.
             only: int64 [B, 1, 1]: the one token of each row whose output is wanted; the mask is that token's.
 
@@ -110,15 +60,17 @@ class Block(nn.Module):
         qkv = self.qkv(self.norm_attention(x)).view(rows, count, 3, self.heads, width // self.heads)
         turned = rotate(qkv[:, :, :2], cos, sin)  # [B, T, 2, heads, key]
         q, k, v = turned[:, :, 0], turned[:, :, 1], qkv[:, :, 2]  # each [B, T, heads, key]
-        if view is not None:
-            view.write(layer, k, v)
-            k, v = view.read(layer)  # [B, span, heads, key]
         if only is not None:
             x = x.gather(1, only.expand(rows, 1, width))  # [B, 1, width]
             q = q.gather(1, only.unsqueeze(-1).expand(rows, 1, *q.shape[2:]))  # [B, 1, heads, key]
-        attended = functional.scaled_dot_product_attention(
-            q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask, is_causal=mask is None
-        )  # [B, heads, T, key]
+        if view is None:
+            attended = functional.scaled_dot_product_attention(
+                q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask, is_causal=mask is None
+            )  # [B, heads, T, key]
+        else:
+            assert mask is not None
+            view.write(layer, k, v)
+            attended = view.attend(layer, q.transpose(1, 2), mask)
         x = x + self.out(attended.transpose(1, 2).flatten(2))
         return x + self.down(functional.gelu(self.up(self.norm_feedforward(x))))
 
@@ -160,15 +112,16 @@ class Transformer(nn.Module):
             place: int64 [B, T].
             mask: bool [B, 1, T, keys] (True: may attend); None: causal.
             view: a cache to extend.
-            only: int64 [B]: the one token of each row whose hidden state is wanted.
+            only: int64 [B]: the one token of each row whose hidden state is wanted; goes with a view.
 
         Returns:
             [B, T, width], or [B, width] with `only`.
         """
         cos = self.cos[place].to(x.dtype)[:, :, None, None]  # [B, T, 1, 1, key/2]
         sin = self.sin[place].to(x.dtype)[:, :, None, None]
-        if mask is not None:
-            mask = torch.zeros_like(mask, dtype=x.dtype).masked_fill_(~mask, -torch.inf)
+        if view is not None and mask is not None:
+            wide = torch.promote_types(x.dtype, torch.float32)
+            mask = torch.zeros_like(mask, dtype=wide).masked_fill_(~mask, -torch.inf)
         for layer, block in enumerate(self.blocks[:-1]):
             x = block(x, cos, sin, mask, view, layer)
         last = len(self.blocks) - 1
