@@ -7,6 +7,16 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+INTERRUPTED = 130  # exit status, as shells have it for SIGINT
+
+
+class Interrupted(SystemExit):
+    """Ends the command after a run was stopped by a signal and has its checkpoint; says so on standard error."""
+
+    def __init__(self, message: str):
+        super().__init__(INTERRUPTED)
+        print(message, file=sys.stderr, flush=True)
+
 
 class StopRequest:
     """False until somebody asks to stop."""

@@ -143,6 +143,10 @@ class Learner:
         if incarnation is not None:
             self.incarnation = incarnation
 
+    def restore_optimiser(self, folder: Path) -> None:
+        """Takes over the optimiser's moments from the training state of an earlier run; all else begins anew."""
+        state.restore_optimiser(self, folder)
+
     def _settings(self, entry: Entry) -> object:
         return entry.kind.settings(**entry.settings)
 

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -39,29 +39,41 @@ def restore(learner: "Learner", folder: Path) -> None:
     Raises:
         CheckpointError: when files are missing or damaged, or made for another policy.
     """
-    try:
-        tensors = load_file(folder / FILE, device=str(learner.device))
-        scalars = json.loads((folder / "state.json").read_text())
-    except (OSError, SafetensorError, ValueError) as error:
-        raise CheckpointError(
-            f"{folder}: training state cannot be read ({error}); take an earlier checkpoint"
-        ) from None
+    tensors, scalars = _read(learner, folder)
     try:
         for prefix, module in (("policy/", learner.policy), ("average/", learner.average)):
             module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
     except RuntimeError as error:
         raise CheckpointError(f"{folder}: training state of another policy: {error}") from None
+    _restore_moments(learner, tensors)
+    torch.set_rng_state(tensors["random/torch"].cpu())
+    learner.updates = scalars["updates"]
+    learner.incarnation = scalars["incarnation"]
+    learner.by_objective = scalars["by_objective"]
+    learner.scale.restore(scalars["scale"])
+
+
+def restore_optimiser(learner: "Learner", folder: Path) -> None:
+    """Reads only the optimiser's moments of what `save` wrote. Raises CheckpointError as `restore`."""
+    _restore_moments(learner, _read(learner, folder)[0])
+
+
+def _read(learner: "Learner", folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    try:
+        return load_file(folder / FILE, device=str(learner.device)), json.loads((folder / "state.json").read_text())
+    except (OSError, SafetensorError, ValueError) as error:
+        raise CheckpointError(
+            f"{folder}: training state cannot be read ({error}); take an earlier checkpoint"
+        ) from None
+
+
+def _restore_moments(learner: "Learner", tensors: dict[str, torch.Tensor]) -> None:
     learner.optimiser.state.clear()
     for name, parameter in learner.policy.named_parameters():
         prefix = f"optimiser/{name}/"
         moments = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
         if moments:
             learner.optimiser.state[parameter] = moments
-    torch.set_rng_state(tensors["random/torch"].cpu())
-    learner.updates = scalars["updates"]
-    learner.incarnation = scalars["incarnation"]
-    learner.by_objective = scalars["by_objective"]
-    learner.scale.restore(scalars["scale"])
 
 
 FILE = "state.safetensors"
