@@ -12,6 +12,7 @@ from actors.experts.play import Episode, play
 from actors.experts.types import EXPERT, MEDIUM, MIXED, Expert, ExpertError
 from actors.experts.versions import versions
 from policy.layout import Layout
+from policy.text import TextTokenizer
 from replay.demonstrations import Recorder
 
 
@@ -53,7 +54,7 @@ def collect(
     if episodes < 1:
         raise ExpertError(f"{task}: cannot collect {episodes} episodes; collect at least 1")
     registry.check_quality(quality)
-    layout = domains.task_layout(task)
+    layout = domains.task_layout(task, text=TextTokenizer.default())
     players = [
         registry.expert(layout, one, seed + place)
         for place, one in enumerate((MEDIUM, EXPERT) if quality == MIXED else (quality,))

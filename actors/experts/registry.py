@@ -5,12 +5,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from actors.experts import files
+from actors.experts.classic import Acrobot, CartPole, Pendulum
 from actors.experts.network import Network
 from actors.experts.players import NetworkExpert, RandomExpert
+from actors.experts.swingup import CartPoleSwingUp
 from actors.experts.types import EXPERT, MEDIUM, MIXED, QUALITIES, RANDOM, Expert, ExpertError
 from policy.layout import Layout
 
-SCRIPTED: dict[str, Callable[[], Expert]] = {}
+SCRIPTED: dict[str, Callable[[], Expert]] = {
+    "control/cartpole-swingup": CartPoleSwingUp,
+    "gym/Acrobot-v1": Acrobot,
+    "gym/CartPole-v1": CartPole,
+    "gym/Pendulum-v1": Pendulum,
+}
 """The `expert` of a task, by task; one that the person trained comes before it."""
 
 

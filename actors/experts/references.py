@@ -1,0 +1,151 @@
+"""Returns of the random player and of the expert, by task: the 0 and the 100 of normalised scores."""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from actors import domains
+from actors.experts import files, registry
+from actors.experts.play import play
+from actors.experts.types import EXPERT, RANDOM, ExpertError
+from actors.experts.versions import versions
+from policy.layout import Layout
+from policy.text import TextTokenizer
+
+SHIPPED = files.SHIPPED / "references.json"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a player returned, undiscounted."""
+
+    player: str
+    episodes: int
+    mean: float
+    low: float
+    high: float
+    """95% interval of the mean, from the normal approximation."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The two ends of a task's scale."""
+
+    task: str
+    random: Measurement
+    expert: Measurement
+    seed: int
+    versions: dict[str, str]
+
+    def score(self, returns: np.ndarray | float) -> np.ndarray:
+        """100 (return - random) / (expert - random), of any shape."""
+        span = self.expert.mean - self.random.mean
+        return 100.0 * (np.asarray(returns, dtype=np.float64) - self.random.mean) / span
+
+
+def load(task: str) -> Reference:
+    """The reference of a task: the person's own measurement, or the one that comes with Ocelot.
+
+    Raises:
+        ExpertError: when the task was not measured, the file is damaged, or its expert is no better than random, so
+            that scores would mean nothing.
+    """
+    for path in (_own(), SHIPPED):
+        entry = _read(path).get(task)
+        if entry is None:
+            continue
+        try:
+            reference = Reference(
+                task,
+                Measurement(**entry["random"]),
+                Measurement(**entry["expert"]),
+                int(entry["seed"]),
+                dict(entry["versions"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ExpertError(f"{path}: the entry of {task} is damaged ({error!r}); measure it again") from None
+        if not reference.expert.mean > reference.random.mean:
+            raise ExpertError(
+                f"{task}: its expert returns {reference.expert.mean:.1f} on average and random actions "
+                f"{reference.random.mean:.1f}, so it has no score; give it a better expert and measure it again"
+            )
+        return reference
+    raise ExpertError(
+        f"{task}: no reference returns, so no normalised score; measured are {', '.join(known())}. "
+        "Measure it: actors.experts.references.save(measure(task))"
+    )
+
+
+def known() -> list[str]:
+    """Tasks that have a reference, sorted."""
+    return sorted(_read(SHIPPED).keys() | _read(_own()).keys())
+
+
+def measure(
+    task: str, episodes: int = 100, seed: int = 0, progress: Callable[[int, int], None] = lambda done, of: None
+) -> Reference:
+    """Plays `episodes` episodes with random actions and as many with the task's expert; `save` keeps the result.
+
+    Args:
+        task: `domain/name`.
+        episodes: at least 2, so that there is an interval.
+        seed: of both players' episodes; they start alike.
+        progress: called with (episodes done, episodes of both) after each.
+
+    Raises:
+        TaskError, ExpertError: unknown task, or one without an expert.
+    """
+    if episodes < 2:
+        raise ExpertError(f"{task}: cannot measure a mean's interval from {episodes} episodes; play at least 2")
+    layout = domains.task_layout(task, text=TextTokenizer.default())
+    random, expert = (
+        _measure(layout, quality, episodes, seed, partial(_report, progress, place * episodes, 2 * episodes))
+        for place, quality in enumerate((RANDOM, EXPERT))
+    )
+    return Reference(task, random, expert, seed, versions())
+
+
+def save(reference: Reference, path: Path | None = None) -> Path:
+    """Adds a reference to a file, the person's own one if None; an entry of the same task is replaced."""
+    path = path or _own()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    entry = asdict(reference)
+    del entry["task"]
+    files.write_json(path, dict(sorted({**_read(path), reference.task: entry}.items())))
+    return path
+
+
+def _measure(layout: Layout, quality: str, episodes: int, seed: int, progress: Callable[[int], None]) -> Measurement:
+    player = registry.expert(layout, quality, seed)
+    returns = []
+    for episode in play(player, layout, episodes, seed):
+        returns.append(episode.total)
+        progress(len(returns))
+    mean = float(np.mean(returns))
+    half = 1.96 * float(np.std(returns, ddof=1)) / math.sqrt(episodes)
+    return Measurement(player.name, episodes, mean, mean - half, mean + half)
+
+
+def _report(progress: Callable[[int, int], None], before: int, of: int, done: int) -> None:
+    progress(before + done, of)
+
+
+def _own() -> Path:
+    return files.own_folder() / "references.json"
+
+
+def _read(path: Path) -> dict[str, dict]:
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise ExpertError(f"{path}: not JSON ({error}); restore it, or delete it and measure again") from None
+    if not isinstance(content, dict):
+        raise ExpertError(f"{path}: not a table of tasks; delete it and measure again")
+    return content
