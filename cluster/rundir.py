@@ -78,7 +78,8 @@ class RunDirectory:
 
     def complete_checkpoints(self) -> list[Path]:
         """Checkpoints that exist, oldest first."""
-        return sorted(folder.parent for folder in self.checkpoints.glob(f"step_*/{COMPLETE}"))
+        found = [file.parent for file in self.checkpoints.glob(f"step_*/{COMPLETE}")]
+        return sorted(found, key=lambda folder: int(folder.name.removeprefix("step_")))
 
     def latest_checkpoint(self) -> Path | None:
         """The newest checkpoint that exists; whatever the link `latest` says."""

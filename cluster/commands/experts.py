@@ -1,4 +1,4 @@
-"""ocelot experts train | collect."""
+"""ocelot experts train | collect | measure."""
 
 from typing import Annotated
 
@@ -57,3 +57,21 @@ def collect(
         made = record(task, quality, episodes, seed, dataset, lambda done, _: progress.update(done))
     typer.echo(f"Dataset: {made}")
     write_json(json, {"task": task, "quality": quality, "episodes": episodes, "seed": seed, "dataset": made})
+
+
+@app.command()
+def measure(
+    task: Task,
+    episodes: Annotated[int, typer.Option(min=2, help="Episodes of each of the two players.")] = 100,
+    seed: Seed = 0,
+    json: Json = None,
+) -> None:
+    """Measures the returns of random actions and of the expert: the 0 and 1 of a task's normalised score."""
+    from actors.experts import references
+    from cluster.progress import Progress
+
+    with Progress(f"Measuring {task}", 2 * episodes, "episodes") as progress:
+        measured = references.measure(task, episodes, seed, lambda done, _: progress.update(done))
+    file = references.save(measured)
+    typer.echo(f"{task}: random {measured.random.mean:.2f}, expert {measured.expert.mean:.2f}; written to {file}")
+    write_json(json, {"task": task, "random": measured.random.mean, "expert": measured.expert.mean})
