@@ -72,4 +72,4 @@ def _leaf_mismatch(description: Description, space: Any, where: str) -> str | No
 
 def _unbounded(bounds: np.ndarray) -> np.ndarray:
     """Some environments write "no bound" as the greatest number of their type."""
-    return np.where(np.abs(bounds) >= np.finfo(np.float32).max, np.sign(bounds) * np.inf, bounds)
+    return np.where(np.abs(bounds) >= np.finfo(np.float32).max, np.copysign(np.inf, bounds), bounds)

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -150,7 +151,7 @@ class MemoryStore:
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {key: file[key] for key in file.files}
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise ReplayError(f"replay checkpoint {path} is damaged ({error}); move it away to start empty") from error
         for name, table in self._tables.items():
             own = {key[len(name) + 1 :]: value for key, value in arrays.items() if key.startswith(f"{name}/")}

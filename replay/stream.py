@@ -14,6 +14,7 @@ from replay.interface import Replay
 from replay.trajectory import ONLINE, Trajectory
 
 AT_ONCE = 16  # windows in one request to the store
+LOOK = 0.5  # seconds that a request waits before it says why there is nothing
 
 
 class WindowStream:
@@ -189,12 +190,11 @@ class _Feed:
                     self._changed.wait()
                 if self._closed:
                     return
-                # One at a time near the limit of a slow table would starve it of requests; more than is missing,
-                # and the rate limiter would count samples that nobody trains on.
+                # No more than is missing: the rate limiter would count samples that nobody trains on.
                 count = min(AT_ONCE, self._prefetch - len(self._ready))
             began = time.monotonic()
             try:
-                windows = self._replay.sample(self._table, count, timeout=1.0)
+                windows = self._replay.sample(self._table, count, timeout=LOOK)
             except ReplayTimeout as error:
                 self._note(error, None)
             except ReplayError as error:

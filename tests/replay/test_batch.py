@@ -82,7 +82,9 @@ def test_predictions_point_one_token_before_their_target():
         flat = batch.tokens.reshape(-1)
         torch.testing.assert_close(flat[batch.action_at + 1], batch.action_token)
         torch.testing.assert_close(flat[batch.return_at + 1], batch.return_token)
-        assert ((batch.action_token >= batch.action_range[:, 0]) & (batch.action_token < batch.action_range[:, 1])).all()
+        assert (
+            (batch.action_token >= batch.action_range[:, 0]) & (batch.action_token < batch.action_range[:, 1])
+        ).all()
         assert batch.loss.reshape(-1)[batch.action_step].all()
 
 

@@ -87,7 +87,7 @@ def test_a_record_that_begins_at_a_slide_is_cut_like_the_whole_episode():
 
 
 def test_a_context_below_one_step_is_refused():
-    with pytest.raises(SpaceError, match="policy.context to at least 6"):
+    with pytest.raises(SpaceError, match=r"policy\.context to at least 6"):
         cut(episode(), 5)
     assert fitting_steps(6, 6) == 1
 
