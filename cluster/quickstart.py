@@ -19,13 +19,14 @@ from cluster.rundir import RunDirectory
 PRETRAINED = "pretrained"
 
 
-def quickstart(out: Path, seed: int = 0, arms: Sequence[str] | None = None) -> Comparison:
+def quickstart(out: Path, seed: int = 0, arms: Sequence[str] | None = None, settings: Path = EXAMPLES) -> Comparison:
     """Runs all stages that are not done yet.
 
     Args:
         out: folder for runs, datasets and the comparison.
         seed: of demonstrations, initial weights, exploration and batches.
-        arms: which of those in examples/quickstart; None takes its default.
+        arms: which of those that the settings name; None takes their default.
+        settings: folder of the configurations.
 
     Returns:
         The comparison, which is also written to `out`.
@@ -34,7 +35,7 @@ def quickstart(out: Path, seed: int = 0, arms: Sequence[str] | None = None) -> C
         ConfigError: an unknown arm, or configurations that cannot be used.
         RunError: `out` holds the runs of another seed or configuration.
     """
-    config = quickstart_config()
+    config = quickstart_config(settings)
     chosen = list(arms if arms is not None else config.default_arms)
     for arm in chosen:
         if arm not in config.arms:
@@ -43,8 +44,9 @@ def quickstart(out: Path, seed: int = 0, arms: Sequence[str] | None = None) -> C
     os.environ["MINARI_DATASETS_PATH"] = str((out / "datasets").resolve())
     (out / "datasets").mkdir(parents=True, exist_ok=True)
     record(config, seed)
-    runs = [pretrained(config, out, seed)]
-    runs += [finetuned(config, arm, runs[0], out, seed) for arm in chosen]
+    runs = [pretrained(settings / config.pretrain, out, seed)]
+    for arm in chosen:
+        runs.append(finetuned([settings / config.finetune, settings / config.arms[arm]], arm, runs[0], out, seed))
     references: dict[str, Reference] = {}
     rows = [row for run in runs for row in comparison_files.run_rows(run, references)]
     comparison = comparison_files.complete([*players(config, seed, references, out), *rows], references)
@@ -68,26 +70,25 @@ def record(config: QuickstartConfig, seed: int) -> None:
             collect(wanted.task, wanted.quality, wanted.episodes, seed, progress=show)
 
 
-def pretrained(config: QuickstartConfig, out: Path, seed: int) -> RunDirectory:
+def pretrained(file: Path, out: Path, seed: int) -> RunDirectory:
     """The run that clones the demonstrations of all tasks into one policy."""
     from cluster.pretrain import pretrain
 
-    settings = load(PretrainConfig, [EXAMPLES / config.pretrain], _own(PRETRAINED, out, seed))
-    run = RunDirectory.create(settings)
-    if not _done(run, settings):
-        pretrain(settings, run)
+    config = load(PretrainConfig, [file], _own(PRETRAINED, out, seed))
+    run = RunDirectory.create(config)
+    if not _done(run, config):
+        pretrain(config, run)
     return run
 
 
-def finetuned(config: QuickstartConfig, arm: str, start: RunDirectory, out: Path, seed: int) -> RunDirectory:
+def finetuned(files: Sequence[Path], arm: str, start: RunDirectory, out: Path, seed: int) -> RunDirectory:
     """The run of an arm, from the pretrained checkpoint."""
     from cluster.finetune import finetune
 
-    files = [EXAMPLES / config.finetune, EXAMPLES / config.arms[arm]]
-    settings = load(FinetuneConfig, files, [*_own(arm, out, seed), f"checkpoint={start.path}"])
-    run = RunDirectory.create(settings)
-    if not _done(run, settings):
-        finetune(settings, run)
+    config = load(FinetuneConfig, files, [*_own(arm, out, seed), f"checkpoint={start.path}"])
+    run = RunDirectory.create(config)
+    if not _done(run, config):
+        finetune(config, run)
     return run
 
 
@@ -116,7 +117,7 @@ def _own(name: str, out: Path, seed: int) -> list[str]:
     return [f"run.name={name}", f"run.arm={name}", f"run.folder={out}", f"run.seed={seed}"]
 
 
-def _done(run: RunDirectory, settings: PretrainConfig | FinetuneConfig) -> bool:
+def _done(run: RunDirectory, config: PretrainConfig | FinetuneConfig) -> bool:
     """Its last update has a checkpoint, and every task was evaluated after it at every temperature."""
-    evaluated = [line for line in run.evaluations() if line["updates"] >= settings.run.updates]
-    return len(evaluated) >= len(settings.tasks) * len(settings.evaluation.temperatures)
+    evaluated = [line for line in run.evaluations() if line["updates"] >= config.run.updates]
+    return len(evaluated) >= len(config.tasks) * len(config.evaluation.temperatures)

@@ -41,13 +41,15 @@ class QuickstartConfig(Section):
     """Seed of those episodes."""
 
 
-def quickstart_config(folder: Path = EXAMPLES) -> QuickstartConfig:
-    """The settings in a folder.
+def quickstart_config(folder: Path) -> QuickstartConfig:
+    """The settings in a folder such as examples/quickstart.
 
     Raises:
         ConfigError: when they are not there or cannot be used.
     """
     file = folder / "quickstart.yaml"
     if not file.exists():
-        raise ConfigError(f"{file}: no such file; the quickstart needs a checkout of Ocelot with its examples folder")
+        raise ConfigError(
+            f"{file}: no such file; its settings are in the folder examples/quickstart of a checkout of Ocelot"
+        )
     return load(QuickstartConfig, [file])

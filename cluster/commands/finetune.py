@@ -21,13 +21,13 @@ def finetune(
     help_config: Annotated[bool, help_config(_model)] = False,
 ) -> None:
     """Trains a policy online: Ray, actors, policy server, replay, learner. The same command again resumes."""
-    from cluster import finetune as driver
     from cluster.config import FinetuneConfig
     from cluster.config_files import load
+    from cluster.finetune import finetune as train
     from cluster.rundir import RunDirectory
 
     settings = load(FinetuneConfig, config, overrides(set_, name))
     run = RunDirectory.create(settings)
-    driver.finetune(settings, run)
+    train(settings, run)
     typer.echo(f"Run: {run.path}\nLook at it: ocelot monitor {run.path}")
     write_json(json, {"run": str(run.path), "evaluations": run.evaluations()})

@@ -21,13 +21,13 @@ def pretrain(
     help_config: Annotated[bool, help_config(_model)] = False,
 ) -> None:
     """Trains a policy offline, from demonstrations. The same command again resumes."""
-    from cluster import pretrain as driver
     from cluster.config import PretrainConfig
     from cluster.config_files import load
+    from cluster.pretrain import pretrain as train
     from cluster.rundir import RunDirectory
 
     settings = load(PretrainConfig, config, overrides(set_, name))
     run = RunDirectory.create(settings)
-    checkpoint = driver.pretrain(settings, run)
+    checkpoint = train(settings, run)
     typer.echo(f"Checkpoint: {checkpoint}\nLook at the run: ocelot monitor {run.path}")
     write_json(json, {"run": str(run.path), "checkpoint": str(checkpoint), "evaluations": run.evaluations()})

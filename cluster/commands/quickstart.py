@@ -14,6 +14,7 @@ def quickstart(
         str | None, typer.Option(help="Arms, separated by commas: cloning, alternating, filtered_cloning.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for runs, datasets and the comparison.")] = Path("runs/quickstart"),
+    settings: Annotated[Path | None, typer.Option(help="A changed copy of the folder examples/quickstart.")] = None,
     json: Json = None,
 ) -> None:
     """Pretrains a policy on recorded demonstrations, improves it online, compares: minutes on two cores.
@@ -22,7 +23,8 @@ def quickstart(
     """
     from cluster import quickstart as stages
 
-    comparison = stages.quickstart(out, seed, [arm.strip() for arm in arms.split(",")] if arms else None)
+    chosen = [arm.strip() for arm in arms.split(",")] if arms else None
+    comparison = stages.quickstart(out, seed, chosen, settings or stages.EXAMPLES)
     if json is not None:
         comparison.save(json)
     typer.echo("To look further:")
