@@ -1,0 +1,94 @@
+"""Evaluating a checkpoint with the serving path that actors use."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cluster.evaluation_pool import Job, play, slots
+from cluster.local_ray import get, kill, local_ray
+from cluster.progress import Progress
+from cluster.rundir import find_checkpoint
+from cluster.serving import serve
+from policy import checkpoint as files
+from policy.errors import CheckpointError
+from policy.types import Version
+
+if TYPE_CHECKING:
+    from actors.evaluation import Evaluation
+
+Row = dict[str, Any]
+"""One line of evaluations.jsonl."""
+
+
+def evaluate_checkpoint(
+    checkpoint: str | Path,
+    tasks: Sequence[str] | None = None,
+    episodes: int = 20,
+    temperatures: Sequence[float] = (0.0, 1.0),
+    seed: int = 10_000,
+    processes: int = 2,
+    dtype: str = "float32",
+    with_return: bool | None = None,
+    return_kappa: float | None = None,
+    arm: str | None = None,
+) -> list[Row]:
+    """Plays episodes with a checkpoint's policy, under one version throughout.
+
+    Args:
+        checkpoint: a checkpoint folder, or a run directory (its newest).
+        tasks: which of the tasks that the policy knows; None takes all.
+        episodes: a task and temperature.
+        temperatures: of action sampling; 0 is greedy.
+        seed: of the environments.
+        processes: that play at the same time, beside the policy server.
+        dtype: of weights and cache.
+        with_return, return_kappa: act with return tokens; None takes what the checkpoint's run acted with.
+        arm: name in the rows; None takes the one in the checkpoint.
+
+    Returns:
+        A row for each task and temperature: task, arm, version, env_steps, updates, temperature, seed, checkpoint,
+        returns and lengths of every episode, faults, seconds.
+
+    Raises:
+        RunError, CheckpointError: no such checkpoint, or a task that it does not know.
+    """
+    folder = find_checkpoint(checkpoint)
+    loaded = files.load(folder)
+    unknown = [task for task in tasks or () if task not in loaded.layouts]
+    if unknown:
+        raise CheckpointError(f"{folder} does not know the task {unknown[0]}; it knows {', '.join(loaded.layouts)}")
+    acting = loaded.extra.get("acting", {})
+    with_return = acting.get("with_return", False) if with_return is None else with_return
+    kappa = acting.get("return_kappa", 10.0) if return_kappa is None else return_kappa
+    jobs = [
+        Job(loaded.layouts[task], episodes, temperature, seed, with_return, kappa)
+        for task in tasks or loaded.layouts
+        for temperature in temperatures
+    ]
+    version = Version(*loaded.extra.get("version", (0, 0)))
+    with local_ray(), Progress(f"Evaluating {folder.name}", len(jobs), "evaluations") as progress:
+        server = serve(loaded.model, version, slots(jobs, processes), dtype=dtype, seed=seed)
+        try:
+            get(server.pin.remote(version))
+            played = play(server, jobs, processes, progress.update)
+        finally:
+            kill(server)
+    return [row(evaluation, loaded.extra, str(folder), arm) for evaluation in played]
+
+
+def row(evaluation: "Evaluation", extra: dict[str, Any], checkpoint: str, arm: str | None = None) -> Row:
+    """The line of an evaluation. `extra` is what the checkpoint says of itself."""
+    return {
+        "task": evaluation.task,
+        "arm": arm or extra.get("arm", "policy"),
+        "version": list(evaluation.version),
+        "env_steps": extra.get("env_steps", 0),
+        "updates": extra.get("updates", 0),
+        "temperature": evaluation.temperature,
+        "seed": evaluation.seed,
+        "checkpoint": checkpoint,
+        "returns": evaluation.returns,
+        "lengths": evaluation.lengths,
+        "faults": evaluation.faults,
+        "seconds": evaluation.seconds,
+    }

@@ -1,0 +1,96 @@
+"""Evaluations by processes of their own that ask one policy server, under one pinned version."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from cluster.local_ray import get, kill, start
+from policy.layout import Layout
+from policy.types import ActReply, ActRequest
+
+if TYPE_CHECKING:
+    from actors.evaluation import Evaluation
+
+ENVIRONMENTS = 25  # that each process steps side by side
+DEADLINE = 60.0  # seconds for one batch of actions
+
+
+@dataclass(frozen=True)
+class Job:
+    """One evaluation: a task at a temperature."""
+
+    layout: Layout
+    episodes: int
+    temperature: float
+    seed: int
+    with_return: bool = False
+    return_kappa: float = 10.0
+
+
+class Evaluator:
+    """Plays the episodes of one job at a time. Made for Ray."""
+
+    def __init__(self, number: int, server: Any):
+        self._number = number
+        self._server = server
+
+    def play(self, job: Job) -> "Evaluation":
+        """Raises what environments and the policy server raise."""
+        from actors.evaluation import evaluate
+
+        def act(request: ActRequest) -> ActReply:
+            # The server's slots go by this name: each process keeps its own from one job to the next.
+            named = replace(request, actor=f"evaluation process {self._number}")
+            return get(self._server.act.remote(named), timeout=DEADLINE)
+
+        return evaluate(
+            act,
+            job.layout,
+            job.episodes,
+            job.temperature,
+            job.seed,
+            min(ENVIRONMENTS, job.episodes),
+            job.with_return,
+            job.return_kappa,
+        )
+
+
+def slots(jobs: Sequence[Job], processes: int) -> int:
+    """Slots of the policy server that `play` needs at a time."""
+    return min(processes, len(jobs)) * min(ENVIRONMENTS, max(job.episodes for job in jobs))
+
+
+def play(
+    server: Any, jobs: Sequence[Job], processes: int = 2, progress: Callable[[int], None] | None = None
+) -> list["Evaluation"]:
+    """Plays jobs in parallel and returns their evaluations in order.
+
+    Args:
+        server: Ray handle of a policy server, pinned at one version.
+        processes: that play at the same time.
+        progress: told how many jobs are done.
+    """
+    import ray
+
+    players = [start(Evaluator, number, server) for number in range(min(processes, len(jobs)))]
+    try:
+        waiting = list(enumerate(jobs))
+        results: dict[int, Evaluation] = {}
+        running: dict[Any, tuple[int, Any]] = {}
+        free = list(players)
+        while waiting or running:
+            while waiting and free:
+                index, job = waiting.pop(0)
+                player = free.pop()
+                running[player.play.remote(job)] = (index, player)
+            done, _ = ray.wait(list(running))
+            for reference in done:
+                index, player = running.pop(reference)
+                results[index] = get(reference)
+                free.append(player)
+                if progress is not None:
+                    progress(len(results))
+        return [results[index] for index in range(len(jobs))]
+    finally:
+        for player in players:
+            kill(player)

@@ -1,0 +1,293 @@
+"""The driver of `ocelot finetune`: asks the learner for a few updates at a time, and keeps everything else going."""
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from cluster.board import Board
+from cluster.config import FinetuneConfig
+from cluster.interrupt import Interrupted, StopRequest, stop_on_signals
+from cluster.learner_process import Updates
+from cluster.local_ray import ProcessError, get, local_ray
+from cluster.meters import Meters, serving, tables
+from cluster.pacing import Pacing
+from cluster.processes import Processes
+from cluster.progress import Progress
+from cluster.run_evaluation import evaluate_run
+from cluster.rundir import RunDirectory, find_checkpoint
+from cluster.start import Start, fresh, from_checkpoint
+from learner.schedule import Schedule
+from learner.types import DivergedError
+from policy.errors import OcelotError
+from policy.types import Version
+
+LOG = logging.getLogger("ocelot")
+LOOK = 0.05  # seconds between looks at the processes
+STARVED = 1.0  # seconds that an update waits for windows before actors at their limit may go on
+GIVE_UP = 60.0  # seconds that it waits once they have done all their steps
+
+
+def finetune(config: FinetuneConfig, run: RunDirectory) -> Path:
+    """Trains a policy online until all updates are done; a run that was stopped goes on from its newest checkpoint.
+
+    Args:
+        config: of the run.
+        run: its directory.
+
+    Returns:
+        The last checkpoint.
+
+    Raises:
+        OcelotError: what a person can put right; the checkpoints so far stay.
+        Interrupted: stopped by Ctrl-C or SIGTERM, after a checkpoint.
+    """
+    _check(config)
+    resume = run.latest_checkpoint()
+    before = None if config.checkpoint is None else find_checkpoint(config.checkpoint)
+    begin = _begin(config, resume or before)
+    update, steps = (begin.extra["updates"], begin.extra["env_steps"]) if resume else (0, 0)
+    with run.logging(), stop_on_signals() as stop, local_ray():
+        board = Board(run.path, steps + 1 if resume else None)
+        try:
+            if not resume:
+                board.hyperparameters(config.model_dump(mode="json"))
+            if update < config.run.updates:
+                loop = Loop(config, run, board, begin, resume, before, update, steps)
+                try:
+                    loop.run(stop)
+                finally:
+                    loop.processes.close()
+                steps = loop.steps
+            checkpoint = find_checkpoint(run.path)
+            board.scalars(evaluate_run(config, run, checkpoint, config.run.updates), steps)
+        finally:
+            board.close()
+    return checkpoint
+
+
+class Loop:
+    """The driver's state while a run goes on.
+
+    Args:
+        board: for scalars; its steps are environment steps.
+        begin: policy and tasks.
+        resume, before: as in `Processes`.
+        update, steps: learner updates and environment steps done so far.
+    """
+
+    def __init__(
+        self,
+        config: FinetuneConfig,
+        run: RunDirectory,
+        board: Board,
+        begin: Start,
+        resume: Path | None,
+        before: Path | None,
+        update: int,
+        steps: int,
+    ):
+        self.config = config
+        self.run_directory = run
+        self.board = board
+        self.processes = Processes(config, run, begin, resume, before, update)
+        assert self.processes.pool is not None
+        self.pool = self.processes.pool
+        self.version = Version(self.processes.incarnation, update)
+        self.pacing: Pacing | None = None
+        if config.actors.steps is not None:
+            self.pacing = Pacing(config.run.updates, config.actors.steps, config.actors.lead)
+        self._steps_before = steps
+        self._extra_steps = 0
+        self._publishing: Any = None
+        self._meters = Meters()
+        self._next_look = 0.0
+        self._starved_since: float | None = None
+
+    @property
+    def update(self) -> int:
+        """Learner updates so far."""
+        return self.version.update
+
+    @property
+    def steps(self) -> int:
+        """Environment steps so far."""
+        return self._steps_before + self.pool.steps
+
+    def run(self, stop: StopRequest) -> None:
+        """Trains until all updates are done.
+
+        Raises:
+            OcelotError: after a checkpoint, unless the learner diverged.
+            Interrupted: after a checkpoint.
+        """
+        total = self.config.run.updates
+        name = self.config.run.name
+        with Progress(f"Fine-tuning {name}", total, "updates", done=self.update) as progress:
+            try:
+                while self.update < total and not stop:
+                    count = self._updates_now()
+                    if count == 0:
+                        self._look(waiting=False)
+                        time.sleep(LOOK)
+                        continue
+                    done = self._train(count, stop)
+                    if done is not None:
+                        self._follow(done)
+                    progress.update(self.update, f"{self.steps:,} environment steps")
+            except DivergedError:
+                raise  # weights that may be bad already are no checkpoint
+            except OcelotError:
+                self._save_if_possible()
+                raise
+            if stop:
+                folder = self._save()
+                LOG.info("stopped after update %d; checkpoint %s", self.update, folder)
+                raise Interrupted(f"Stopped after update {self.update}; the same command goes on from {folder}")
+
+    def _updates_now(self) -> int:
+        """Updates to ask for: up to the next that something follows, and as many as pacing lets through."""
+        run = self.config.run
+        every = (self.config.server.publish_every, run.log_every, run.checkpoint_every, self.config.evaluation.every)
+        stops = [(self.update // period + 1) * period for period in every if period] + [run.updates]
+        allowed = min(stops)
+        if self.pacing is not None:
+            allowed = min(allowed, self.pacing.updates_allowed(self.steps))
+        return max(0, allowed - self.update)
+
+    def _train(self, count: int, stop: StopRequest) -> Updates | None:
+        """So many updates, while the rest is looked after; None when the learner died and was replaced."""
+        import ray
+
+        learner = self.processes.learner
+        asked = learner.updates.remote(count)
+        stopped = False
+        while not ray.wait([asked], timeout=LOOK)[0]:
+            self._look(waiting=True)
+            if stop and not stopped:
+                learner.stop.remote()
+                stopped = True
+        try:
+            done: Updates = get(asked)
+        except ray.exceptions.RayActorError:
+            update = self.processes.restore_learner()
+            self.version = Version(self.processes.incarnation, update)
+            return None
+        self.version = done.version
+        self._extra_steps = 0
+        self._starved_since = None
+        return done
+
+    def _look(self, waiting: bool) -> None:
+        """Looks after actors, replay and the policy server; now and then, however often it is called.
+
+        Args:
+            waiting: an update is asked for and not done.
+        """
+        now = time.monotonic()
+        if now < self._next_look:
+            return
+        self._next_look = now + LOOK
+        assert self.processes.replay is not None
+        self.pool.poll()
+        self.processes.replay.check()
+        self._check_published()
+        if self.pacing is None:
+            return
+        if waiting and self.pool.all_at_limit():
+            self._feed_starved(self.pacing)
+        allowed = self.pacing.steps_allowed(self.update) + self._extra_steps
+        self.pool.allow(min(self.pacing.steps, allowed) - self._steps_before)
+
+    def _feed_starved(self, pacing: Pacing) -> None:
+        """Lets actors at their limit go on when the learner waits for windows that only they can bring."""
+        waited = get(self.processes.learner.waiting.remote(), timeout=GIVE_UP)
+        if self.steps >= pacing.steps and waited > GIVE_UP:
+            raise ProcessError(
+                f"all {pacing.steps} environment steps are done, but the learner has waited {waited:.0f} s for windows "
+                f"at update {self.update}: lower replay.tables.online.min_size, raise replay.max_policy_lag, or give "
+                "more actors.steps"
+            )
+        if waited > STARVED:
+            self._extra_steps += max(1, pacing.steps * pacing.lead // pacing.updates)
+
+    def _check_published(self) -> None:
+        import ray
+
+        if self._publishing is None or not ray.wait([self._publishing], timeout=0)[0]:
+            return
+        published, self._publishing = self._publishing, None
+        try:
+            get(published)
+        except ray.exceptions.RayActorError:
+            self.processes.restore_server(self.version)
+
+    def _follow(self, done: Updates) -> None:
+        """What is due after updates: publishing, scalars, a checkpoint, an evaluation."""
+        config, update = self.config, self.update
+        last = update == config.run.updates
+        if update % config.server.publish_every == 0 or last:
+            self._check_published()
+            if self._publishing is None:  # else the server is still busy with the one before
+                self._publishing = self.processes.publish(self.version)
+        if update % config.run.log_every == 0 or last:
+            self._log(done)
+        evaluate = config.evaluation.every and update % config.evaluation.every == 0
+        if update % config.run.checkpoint_every == 0 or last or evaluate:
+            folder = self._save()
+            if evaluate and not last:
+                self.board.scalars(evaluate_run(config, self.run_directory, folder, update), self.steps)
+
+    def _log(self, done: Updates) -> None:
+        values = self._meters.scalars(self.update, self.steps, done, self.pool)
+        values |= serving(get(self.processes.server.stats.remote()), self.update)
+        values |= tables(get(self.processes.learner.tables.remote()))
+        values |= self.processes.faults()
+        self.board.scalars(values, self.steps)
+
+    def _save(self) -> Path:
+        config = self.config
+        extra = {
+            "arm": config.run.arm or config.run.name,
+            "seed": config.run.seed,
+            "updates": self.update,
+            "env_steps": self.steps,
+            "acting": {"with_return": config.actors.with_return, "return_kappa": config.actors.return_kappa},
+        }
+        return self.run_directory.save_checkpoint(
+            self.update, lambda folder: self.processes.save(folder, extra), config.run.keep_checkpoints
+        )
+
+    def _save_if_possible(self) -> None:
+        """A checkpoint before an error ends the run; the error itself is what matters."""
+        try:
+            LOG.info("an error ends the run after checkpoint %s", self._save())
+        except Exception as error:
+            LOG.warning("no checkpoint before the error that ends the run: %s", error)
+
+
+def _check(config: FinetuneConfig) -> None:
+    """Mistakes that can be seen before anything is started."""
+    from replay.tables import TABLES
+
+    schedule = Schedule(config.schedule)
+    unknown = sorted(schedule.tables - set(TABLES))
+    if unknown:
+        raise ProcessError(f"the schedule draws from table '{unknown[0]}', which is none of {', '.join(TABLES)}")
+    if "expert" in schedule.tables and not any(task.datasets for task in config.tasks):
+        raise ProcessError(
+            "the schedule draws from table 'expert', but no task names datasets to fill it; give tasks their "
+            "datasets, or let every schedule entry have data: {online: 1.0}"
+        )
+    if config.actors.processes < len(config.tasks):
+        raise ProcessError(
+            f"actors.processes is {config.actors.processes}, but there are {len(config.tasks)} tasks and an actor "
+            f"plays one; set actors.processes to at least {len(config.tasks)}"
+        )
+
+
+def _begin(config: FinetuneConfig, checkpoint: Path | None) -> Start:
+    if checkpoint is not None:
+        return from_checkpoint(checkpoint, config.tasks)
+    assert config.policy is not None
+    return fresh(config.policy, config.tasks, config.text, config.run.seed)

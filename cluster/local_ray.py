@@ -1,0 +1,85 @@
+"""A Ray cluster of this machine alone, for as long as a command runs."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from policy.errors import OcelotError
+
+NAMESPACE = "ocelot"
+OBJECT_STORE = 256 * 2**20  # bytes; weights and requests are small, and the store is memory that is gone
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+class ProcessError(OcelotError):
+    """A process of the run that died and could not be replaced."""
+
+
+@contextlib.contextmanager
+def local_ray() -> Iterator[None]:
+    """Starts Ray on this machine, closed to others by a token, and shuts it down with everything that runs in it.
+
+    A Ray that is initialised already is used, and left running.
+    """
+    # Before the import: Ray reads some of these when it is loaded.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_AUTH_MODE", "token")  # a local cluster makes the token itself
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    ray.init(
+        address="local",
+        namespace=NAMESPACE,
+        include_dashboard=False,
+        log_to_driver=False,  # what processes have to say goes through their answers and ocelot.log
+        logging_level=logging.ERROR,
+        # Our actors ask for no CPU, so that more of them than cores can run; Ray starts no worker ahead of need.
+        num_cpus=1,
+        object_store_memory=OBJECT_STORE,
+    )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def start(cls: type, *arguments: Any, cpu_threads: int = 1, concurrency: int | None = None, **named: Any) -> Any:
+    """Starts an actor process of a class with a set number of CPU threads; returns its handle.
+
+    Args:
+        arguments, named: of the class.
+        cpu_threads: that its numerical libraries use.
+        concurrency: calls that may run in it at once; None is Ray's choice (1, or 1000 for a class with async methods).
+    """
+    import ray
+
+    options: dict[str, Any] = {"num_cpus": 0, "max_restarts": 0}
+    options["runtime_env"] = {"env_vars": dict.fromkeys(THREAD_VARIABLES, str(cpu_threads))}
+    if concurrency is not None:
+        options["max_concurrency"] = concurrency
+    return ray.remote(cls).options(**options).remote(*arguments, **named)
+
+
+def kill(handle: Any) -> None:
+    """Ends an actor process at once; one that is gone already is no error."""
+    import ray
+
+    with contextlib.suppress(ray.exceptions.RayError):
+        ray.kill(handle)
+
+
+def get(reference: Any, timeout: float | None = None) -> Any:
+    """The result of a call. An OcelotError that the process raised is raised here as it was, without Ray's wrapping."""
+    import ray
+
+    try:
+        return ray.get(reference, timeout=timeout)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, OcelotError):
+            raise error.cause from None
+        raise

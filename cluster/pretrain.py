@@ -1,0 +1,143 @@
+"""The driver of `ocelot pretrain`: one process that trains a fresh policy from demonstrations."""
+
+import json
+import logging
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from cluster.board import Board
+from cluster.config import PretrainConfig
+from cluster.interrupt import Interrupted, StopRequest, stop_on_signals
+from cluster.progress import Progress
+from cluster.run_evaluation import evaluate_run
+from cluster.rundir import RunDirectory, find_checkpoint
+from cluster.start import TRAINING_STATE, Start, fresh, from_checkpoint
+from learner.learner import Learner
+from learner.schedule import Schedule
+from learner.types import ScheduleError
+from replay.pretraining import DemonstrationStream
+from replay.trajectory import Trajectory
+
+LOG = logging.getLogger("ocelot")
+STREAM = "stream.json"  # position of the demonstrations, beside the training state
+
+
+def pretrain(config: PretrainConfig, run: RunDirectory) -> Path:
+    """Trains until all updates are done; a run that was stopped goes on from its newest checkpoint, to the bit.
+
+    Args:
+        config: of the run.
+        run: its directory.
+
+    Returns:
+        The last checkpoint.
+
+    Raises:
+        OcelotError: what a person can put right; the checkpoints so far stay.
+        Interrupted: stopped by Ctrl-C or SIGTERM, after a checkpoint.
+    """
+    import torch
+
+    torch.set_num_threads(config.run.learner_threads)
+    schedule = Schedule(config.schedule)
+    if schedule.tables != {"expert"}:
+        raise ScheduleError(
+            f"schedule: pretraining has demonstrations only, and the schedule draws from {', '.join(schedule.tables)}; "
+            "let every entry have data: {expert: 1.0}"
+        )
+    resume = run.latest_checkpoint()
+    begin = (
+        from_checkpoint(resume, config.tasks)
+        if resume
+        else fresh(config.policy, config.tasks, config.text, config.run.seed)
+    )
+    with run.logging(), stop_on_signals() as stop:
+        training = Pretraining(config, run, begin, schedule, resume)
+        board = Board(run.path, training.learner.updates + 1 if resume else None)
+        try:
+            if not resume:
+                board.hyperparameters(config.model_dump(mode="json"))
+            training.run(board, stop)
+            checkpoint = find_checkpoint(run.path)
+            board.scalars(evaluate_run(config, run, checkpoint, config.run.updates), config.run.updates)
+        finally:
+            board.close()
+    return checkpoint
+
+
+class Pretraining:
+    """The learner, its demonstrations, and what is due between updates. Arguments as `pretrain`."""
+
+    def __init__(
+        self, config: PretrainConfig, run: RunDirectory, begin: Start, schedule: Schedule, resume: Path | None
+    ):
+        self.config = config
+        self.run_directory = run
+        self.begin = begin
+        self.learner = Learner(begin.model, begin.tasks, config.learner, schedule, config.run.seed)
+        self.stream = DemonstrationStream(
+            {task.name: task.datasets for task in config.tasks},
+            begin.layouts,
+            begin.model.config.context,
+            {task.name: task.weight for task in config.tasks},
+            config.run.seed,
+        )
+        if resume is not None:
+            self.learner.restore(resume / TRAINING_STATE)
+            self.stream.restore(json.loads((resume / TRAINING_STATE / STREAM).read_text()))
+
+    def run(self, board: Board, stop: StopRequest) -> None:
+        """Trains until all updates are done. Raises as `pretrain`."""
+        config, learner = self.config, self.learner
+        total = config.run.updates
+        sums: dict[str, float] = defaultdict(float)
+        seen: dict[str, int] = defaultdict(int)
+        logged_at, logged = time.monotonic(), learner.updates
+        with Progress(f"Pretraining {config.run.name}", total, "updates", done=learner.updates) as progress:
+            while learner.updates < total:
+                for name, value in learner.update(self._fetch).items():
+                    sums[name] += value
+                    seen[name] += 1
+                update = learner.updates
+                if update % config.run.log_every == 0 or update == total:
+                    values = {f"losses/{name}": sums[name] / seen[name] for name in sums}
+                    now = time.monotonic()
+                    values["charts/updates_per_second"] = (update - logged) / max(now - logged_at, 1e-9)
+                    board.scalars(values, update)
+                    progress.update(update, _note(values))
+                    sums.clear()
+                    seen.clear()
+                    logged_at, logged = now, update
+                if update % config.run.checkpoint_every == 0 or update == total or stop:
+                    folder = self._save()
+                    if stop:
+                        raise Interrupted(f"Stopped after update {update}; the same command goes on from {folder}")
+                every = config.evaluation.every
+                if every and update % every == 0 and update < total:
+                    board.scalars(evaluate_run(config, self.run_directory, self._save(), update), update)
+
+    def _fetch(self, table: str, count: int) -> list[Trajectory]:
+        return self.stream.windows(count)
+
+    def _save(self) -> Path:
+        update = self.learner.updates
+        extra = {
+            "arm": self.config.run.arm or self.config.run.name,
+            "seed": self.config.run.seed,
+            "updates": update,
+            "env_steps": 0,
+            "version": list(self.learner.version),
+        }
+
+        def write(folder: Path) -> None:
+            self.begin.save(folder, self.learner.published(), extra)
+            self.learner.save(folder / TRAINING_STATE)
+            (folder / TRAINING_STATE / STREAM).write_text(json.dumps(self.stream.state()))
+
+        return self.run_directory.save_checkpoint(update, write, self.config.run.keep_checkpoints)
+
+
+def _note(values: dict[str, float]) -> str:
+    losses = [f"{name.split('/')[1]} {value:.3f}" for name, value in values.items() if name.endswith("/loss")]
+    return ", ".join(losses)

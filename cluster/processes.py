@@ -1,0 +1,200 @@
+"""The processes of one fine-tuning run: started in order, replaced when they die, ended together."""
+
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cluster.actor_pool import ActorPool
+from cluster.config import FinetuneConfig
+from cluster.incarnation import next_incarnation
+from cluster.learner_process import LearnerProcess
+from cluster.local_ray import ProcessError, get, kill, start
+from cluster.rundir import RunDirectory
+from cluster.serving import serve
+from cluster.start import Start
+from learner.schedule import Schedule
+from policy.types import Version
+from replay.errors import ReplayError
+from replay.server import ReplayServer
+
+LOG = logging.getLogger("ocelot")
+LIVES = 5  # of the learner and of the policy server, in one run of the command
+REPLAY = "replay"  # folder of the run directory
+
+
+class Processes:
+    """Replay, learner, policy server and actors.
+
+    Args:
+        config: of the run.
+        run: its directory.
+        begin: policy and tasks.
+        resume: the checkpoint of this run that it goes on from; None for a fresh run.
+        before: the checkpoint that a fresh run starts from.
+        update: learner updates done so far.
+    """
+
+    def __init__(
+        self,
+        config: FinetuneConfig,
+        run: RunDirectory,
+        begin: Start,
+        resume: Path | None,
+        before: Path | None,
+        update: int,
+    ):
+        self.config = config
+        self.run = run
+        self.begin = begin
+        self._before = before
+        self.learner_restarts = self.server_restarts = 0
+        self.replay: ReplayServer | None = None
+        self.learner: Any = None
+        self.server: Any = None
+        self.pool: ActorPool | None = None
+        try:
+            self._open(resume, update)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, resume: Path | None, update: int) -> None:
+        schedule = Schedule(self.config.schedule)
+        folder = self.run.path / REPLAY
+        if resume is None:
+            shutil.rmtree(folder, ignore_errors=True)  # of an attempt that did not reach its first checkpoint
+        # Paced by the driver, actors and learner would wait for each other if a limiter paced them as well.
+        filled = {"online"} if self.config.actors.steps is None else set()
+        self.replay = ReplayServer(
+            self.config.replay,
+            folder,
+            self.config.replay.limited(schedule.tables, filled),
+            name=f"replay of {self.run.path.name}",
+            seed=self.config.run.seed,
+        )
+        self._start_learner(resume)
+        self.server = self._serve(Version(self.incarnation, update))
+        self.pool = self._start_actors()
+
+    def restore_learner(self) -> int:
+        """A new learner from the newest checkpoint, in place of one that died. Returns its update.
+
+        Raises:
+            ProcessError: when it died too often.
+        """
+        self.learner_restarts += 1
+        if self.learner_restarts >= LIVES:
+            raise ProcessError(
+                f"the learner died {self.learner_restarts} times; if it was killed, the machine may be out of memory: "
+                "a smaller policy or batch. The same command goes on from the last checkpoint"
+            )
+        LOG.warning("the learner died; a new one goes on from the last checkpoint")
+        kill(self.learner)
+        self._start_learner(self.run.latest_checkpoint())
+        version = get(self.learner.version.remote())
+        self.publish(version)
+        return version.update
+
+    def restore_server(self, version: Version) -> None:
+        """A new policy server with the learner's weights, and actors that ask it.
+
+        Raises:
+            ProcessError: when it died too often.
+        """
+        self.server_restarts += 1
+        if self.server_restarts >= LIVES:
+            raise ProcessError(
+                f"the policy server died {self.server_restarts} times; if it was killed, the machine may be out of "
+                "memory: fewer environments, or a smaller policy. The same command goes on from the last checkpoint"
+            )
+        LOG.warning("the policy server died; a new one takes its place")
+        kill(self.server)
+        self.server = self._serve(version)
+        self.publish(get(self.learner.version.remote()))
+        assert self.pool is not None
+        self.pool.move(self.server)
+
+    def publish(self, version: Version) -> Any:
+        """Sends the learner's weights to the policy server, through Ray's store; returns the call to wait for."""
+        return self.server.publish.remote(version, self.learner.weights.remote())
+
+    def save(self, folder: Path, extra: dict[str, Any]) -> None:
+        """Writes a checkpoint's files, and which replay checkpoint belongs to it."""
+        assert self.replay is not None
+        get(self.learner.save.remote(folder, extra))
+        try:
+            path: str | None = str(Path(self.replay.checkpoint()).resolve())
+        except ReplayError as error:
+            LOG.warning("no replay checkpoint beside %s: %s", folder.name, error)
+            path = None
+        manifest = {"updates": extra["updates"], "env_steps": extra["env_steps"], "replay_checkpoint": path}
+        (folder / "replay.json").write_text(json.dumps(manifest, indent=1) + "\n")
+
+    def faults(self) -> dict[str, float]:
+        """Scalars of what went wrong and was put right."""
+        assert self.replay is not None
+        assert self.pool is not None
+        return {
+            "faults/actor_restarts": self.pool.restarts,
+            "faults/environments": self.pool.faults(),
+            "faults/learner_restarts": self.learner_restarts,
+            "faults/replay_restarts": self.replay.check(),
+            "faults/server_restarts": self.server_restarts,
+        }
+
+    def close(self) -> None:
+        """Ends everything."""
+        if self.pool is not None:
+            self.pool.stop()
+        for handle in (self.learner, self.server):
+            if handle is not None:
+                kill(handle)
+        if self.replay is not None:
+            self.replay.stop()
+
+    def _start_learner(self, resume: Path | None) -> None:
+        assert self.replay is not None
+        self.incarnation = next_incarnation(self.run.path)
+        self.learner = start(
+            LearnerProcess,
+            self.begin,
+            self.config,
+            self.replay.address,
+            self.incarnation,
+            resume,
+            self._before,
+            cpu_threads=self.config.run.learner_threads,
+            concurrency=3,  # updates, and waiting and stop beside them
+        )
+
+    def _serve(self, version: Version) -> Any:
+        acting = self.config.actors
+        settings = self.config.server
+        return serve(
+            self.begin.model,
+            version,
+            settings.slots or acting.processes * acting.environments,
+            threads=settings.threads,
+            dtype=settings.dtype,
+            seed=_seed(self.config.run.seed, 1, self.incarnation),
+            window_ms=settings.batch_window_ms,
+        )
+
+    def _start_actors(self) -> ActorPool:
+        assert self.replay is not None
+        return ActorPool(
+            self.config,
+            self.begin.layouts,
+            self.begin.model.config.context,
+            self.server,
+            self.replay.address,
+            _seed(self.config.run.seed, 2, self.incarnation),
+        )
+
+
+def _seed(*entropy: int) -> int:
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0])
