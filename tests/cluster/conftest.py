@@ -1,0 +1,53 @@
+"""What tests of whole runs share: small demonstrations, a small pretrained policy, one Ray."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster.config import PretrainConfig
+from cluster.config_files import load
+from cluster.rundir import RunDirectory
+from tests.cluster.small import CARTPOLE, PENDULUM, PRETRAIN, write
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def demonstrations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Random episodes of the two tasks, in a Minari folder of their own; processes find `faulty` environments too."""
+    from actors.experts.collect import collect
+
+    folder = tmp_path_factory.mktemp("datasets")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MINARI_DATASETS_PATH", str(folder))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("PYTHONPATH", str(HERE))
+        patch.setattr(sys, "path", [*sys.path, str(HERE)])
+        for task in (CARTPOLE, PENDULUM):
+            collect(task, "random", 12)
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def pretrained(demonstrations: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """A run of a few updates."""
+    from cluster.pretrain import pretrain
+
+    folder = tmp_path_factory.mktemp("pretrained")
+    config = load(PretrainConfig, [write(folder / "pretrain.yaml", PRETRAIN)], [f"run.folder={folder}"])
+    run = RunDirectory.create(config)
+    pretrain(config, run)
+    return run
+
+
+@pytest.fixture(scope="session")
+def ray_cluster(demonstrations: Path) -> Iterator[None]:
+    """One Ray for all runs in this process; its processes see the environment variables of `demonstrations`."""
+    from cluster.local_ray import local_ray
+
+    assert "MINARI_DATASETS_PATH" in os.environ
+    with local_ray():
+        yield
