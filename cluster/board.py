@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cluster.config_files import flatten
+
 GROUPS = ("charts", "losses", "eval", "replay", "policy", "time", "faults")
 
 
@@ -47,16 +49,3 @@ class Board:
     def close(self) -> None:
         """Writes out what is still in memory."""
         self._writer.close()
-
-
-def flatten(config: Mapping[str, Any] | list, prefix: str = "") -> dict[str, bool | str | float | int]:
-    """Nested settings to {"a.b": value, "tasks.0.name": value}; null becomes the text "null"."""
-    items = config.items() if isinstance(config, Mapping) else enumerate(config)
-    result: dict[str, bool | str | float | int] = {}
-    for key, value in items:
-        name = f"{prefix}{key}"
-        if isinstance(value, (Mapping, list)):
-            result |= flatten(value, f"{name}.")
-        else:
-            result[name] = "null" if value is None else value
-    return result

@@ -54,8 +54,8 @@ def write(comparison: Comparison, out: Path) -> None:
     console = Console()
     console.print(report.table(comparison))
     for line in report.differences(comparison):
-        console.print(line, highlight=False)
-    console.print(f"Written: {out / FILE}, {out / 'comparison.md'}, {out / 'comparison.png'}", highlight=False)
+        console.print(line, highlight=False, soft_wrap=True)
+    print(f"Written: {out / FILE}, {out / 'comparison.md'}, {out / 'comparison.png'}")
 
 
 def run_rows(run: RunDirectory, references: dict[str, Reference]) -> list[Row]:

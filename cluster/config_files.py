@@ -1,6 +1,6 @@
 """Configuration files: YAML in, overrides, errors that name the file, the key and the nearest known one; YAML out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,6 +58,30 @@ def merge(base: Any, over: Any) -> Any:
 
 def _is_index(entries: list, key: Any) -> bool:
     return str(key).isdecimal() and int(key) < len(entries)
+
+
+def flatten(config: Mapping[str, Any] | list, prefix: str = "") -> dict[str, bool | str | float | int]:
+    """Nested settings to {"a.b": value, "tasks.0.name": value}; null becomes the text "null"."""
+    items = config.items() if isinstance(config, Mapping) else enumerate(config)
+    result: dict[str, bool | str | float | int] = {}
+    for key, value in items:
+        name = f"{prefix}{key}"
+        if isinstance(value, (Mapping, list)):
+            result |= flatten(value, f"{name}.")
+        else:
+            result[name] = "null" if value is None else value
+    return result
+
+
+def difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Settings in which two configurations differ: "a.b: 1, now 2"."""
+    before, now = flatten(one), flatten(other)
+    keys = sorted(before.keys() | now.keys())
+    return [
+        f"{key}: {before.get(key, 'not set')}, now {now.get(key, 'not set')}"
+        for key in keys
+        if before.get(key) != now.get(key)
+    ]
 
 
 def parse_override(text: str) -> dict[str, Any]:

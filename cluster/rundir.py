@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from cluster.config_files import dump
+from cluster.config_files import difference, dump, read_yaml
 from cluster.environment import describe_environment
 from policy.errors import OcelotError
 
@@ -45,9 +45,10 @@ class RunDirectory:
         file = run.path / "config.yaml"
         if file.exists():
             if file.read_text() != text:
+                changes = "; ".join(difference(read_yaml(file), config.model_dump(mode="json")))
                 raise RunError(
-                    f"{run.path} exists and was made with another configuration; give this run another name "
-                    f"(--name NEW), or delete the directory (its own configuration is {file})"
+                    f"{run.path} exists and was made with another configuration ({changes}); give this run another "
+                    "name (--name) or folder (--out of the quickstart), or delete that directory"
                 )
             return run
         if run.path.exists() and any(run.path.iterdir()):

@@ -4,7 +4,7 @@ import types
 
 import pytest
 
-from cluster.board import Board, flatten
+from cluster.board import Board
 
 
 def read(folder, monkeypatch):
@@ -41,10 +41,6 @@ def test_hyperparameters_stand_in_the_run_itself(tmp_path, monkeypatch):
 def test_unknown_groups_are_refused(tmp_path):
     with pytest.raises(ValueError, match="loss/bc"):
         Board(tmp_path).scalars({"loss/bc": 1.0}, 0)
-
-
-def test_flatten():
-    assert flatten({"a": {"b": [1, {"c": None}]}, "d": True}) == {"a.b.0": 1, "a.b.1.c": "null", "d": True}
 
 
 def test_tensorflow_is_not_imported(tmp_path):

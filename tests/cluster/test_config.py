@@ -2,7 +2,7 @@ import pytest
 import yaml
 
 from cluster.config import FinetuneConfig, PretrainConfig
-from cluster.config_files import ConfigError, dump, load, merge, parse_override
+from cluster.config_files import ConfigError, difference, dump, flatten, load, merge, parse_override
 from cluster.config_help import describe_config
 
 MINIMAL = """
@@ -106,6 +106,12 @@ def test_overrides_are_yaml():
     assert merge({"a": [{"b": 1}, {"b": 2}]}, {"a": {"1": {"b": 3}}}) == {"a": [{"b": 1}, {"b": 3}]}
     with pytest.raises(ConfigError, match="KEY=VALUE"):
         parse_override("a.b")
+
+
+def test_flatten_and_difference():
+    assert flatten({"a": {"b": [1, {"c": None}]}, "d": True}) == {"a.b.0": 1, "a.b.1.c": "null", "d": True}
+    assert difference({"a": {"b": 1}, "c": 2}, {"a": {"b": 3}, "c": 2}) == ["a.b: 1, now 3"]
+    assert difference({}, {"x": [1]}) == ["x.0: not set, now 1"]
 
 
 def described(schema):

@@ -37,7 +37,7 @@ def test_a_new_run_says_what_it_is(run, tmp_path):
 
 def test_same_configuration_resumes_another_is_refused(run, tmp_path):
     assert RunDirectory.create(config(tmp_path)).path == run.path
-    with pytest.raises(RunError, match="--name"):
+    with pytest.raises(RunError, match=r"run.seed: 0, now 1.*--name"):
         RunDirectory.create(config(tmp_path, seed=1))
 
 
