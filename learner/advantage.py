@@ -19,7 +19,7 @@ def scaled(update: Update, advantages: torch.Tensor) -> torch.Tensor:
 
 
 def weighted_cloning(
-    update: Update, advantages: torch.Tensor, temperature: float, limit: float, warmup: int
+    update: Update, advantages: torch.Tensor, temperature: float, limit: float, warmup: int, normalise: bool
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """The actor's loss for advantages [B, N] (detached), and what to log.
 
@@ -27,6 +27,8 @@ def weighted_cloning(
     """
     batch = update.view.batch
     weights, cut = exponential_weights(scaled(update, advantages), temperature, limit)  # [B, N]
+    if normalise:
+        weights = _mean_one(update, weights)
     used = weights[batch.loss]
     metrics = {
         "advantage_mean": advantages[batch.loss].mean(),
@@ -39,3 +41,14 @@ def weighted_cloning(
         return torch.zeros((), device=advantages.device), metrics
     loss = cloning(update.view.action_log_probs, weights.reshape(-1)[batch.action_step], update.count)
     return loss, metrics | {"policy": loss.detach()}
+
+
+def _mean_one(update: Update, weights: torch.Tensor) -> torch.Tensor:
+    """Weights [B, N] divided by their mean over each task's loss steps, so that no task outweighs another."""
+    batch = update.view.batch
+    result = weights
+    for task in sorted(set(batch.tasks)):
+        rows = torch.tensor([name == task for name in batch.tasks], device=weights.device)
+        mean = weights[rows][batch.loss[rows]].mean()
+        result = torch.where(rows.unsqueeze(1), weights / mean.clamp(min=1e-8), result)
+    return result

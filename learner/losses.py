@@ -6,7 +6,7 @@ Every policy loss is a sum of weight times cross-entropy over loss tokens, divid
 
 import torch
 
-from policy.values import two_hot
+from policy.values import histogram, symlog
 
 
 def cloning(log_probs: torch.Tensor, weights: torch.Tensor, count: torch.Tensor | float) -> torch.Tensor:
@@ -67,13 +67,6 @@ def lambda_returns(
     return result
 
 
-def one_step_targets(
-    rewards: torch.Tensor, next_values: torch.Tensor, terminated: torch.Tensor, discount: torch.Tensor
-) -> torch.Tensor:
-    """r + discount (1 - d) V' (IQL, arXiv 2110.06169, equation 6). rewards, next_values, terminated [B, N], discount [B]."""
-    return rewards + discount.unsqueeze(1) * (1.0 - terminated.to(rewards.dtype)) * next_values
-
-
 def expectile_weights(differences: torch.Tensor, tau: float) -> torch.Tensor:
     """|tau - 1(u < 0)| for u = Q - V (IQL, arXiv 2110.06169, equation 4). Any shape."""
     return torch.where(differences < 0, 1.0 - tau, tau)
@@ -82,17 +75,21 @@ def expectile_weights(differences: torch.Tensor, tau: float) -> torch.Tensor:
 def categorical(
     logits: torch.Tensor, targets: torch.Tensor, bins: torch.Tensor, weights: torch.Tensor, count: torch.Tensor | float
 ) -> torch.Tensor:
-    """Weighted cross-entropy of value logits [K-wide rows] against two-hot targets, divided by `count`.
+    """Weighted cross-entropy of value logits against histograms of symlog targets, divided by `count`.
 
-    With expectile weights its minimum is the expectile: the weighted mean of the targets, weights as in
+    With expectile weights its minimum is the expectile in symlog space: the weighted mean of the targets, weights as in
     `expectile_weights` (the gradient of the asymmetric square is that of a weighted mean).
 
     Args:
-        logits: [S, K]. targets: [S], returns. bins: [K]. weights: [S].
+        logits: [S, K].
+        targets: [S], returns.
+        bins: [K], centres in symlog space.
+        weights: [S].
+        count: the global number of targets.
     """
     log_probs = torch.log_softmax(logits.to(torch.promote_types(logits.dtype, torch.float32)), dim=-1)
-    hot = two_hot(targets.to(log_probs.dtype), bins.to(log_probs.dtype))  # [S, K]
-    return -(weights * (hot * log_probs).sum(-1)).sum() / count
+    target = histogram(symlog(targets.to(log_probs.dtype)), bins.to(log_probs.dtype))  # [S, K]
+    return -(weights * (target * log_probs).sum(-1)).sum() / count
 
 
 def effective_sample_size(weights: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ from policy.cache import CacheView
 from policy.config import PolicyConfig
 from policy.embedding import Embedding
 from policy.transformer import Transformer
-from policy.values import bin_values
+from policy.values import bin_centres
 from policy.vocabulary import DEFAULT
 
 
@@ -32,7 +32,7 @@ class Policy(nn.Module):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
         self.bins: torch.Tensor
-        self.register_buffer("bins", bin_values(config.value_bins, config.value_limit), persistent=False)
+        self.register_buffer("bins", bin_centres(config.value_bins, config.value_limit), persistent=False)
 
     def forward(self, tokens: torch.Tensor, position: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
         """Hidden states of whole windows.
@@ -104,8 +104,8 @@ class Policy(nn.Module):
 
     def logits(self, hidden: torch.Tensor, start: int, stop: int) -> torch.Tensor:
         """Logits over the ids [start, stop), in float32 or wider. hidden [M, width] -> [M, stop - start]."""
-        logits = functional.linear(hidden, self.embedding.rows(start, stop).to(hidden.dtype))
-        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+        wide = torch.promote_types(hidden.dtype, torch.float32)  # bfloat16 logits would be off by up to 1%
+        return functional.linear(hidden.to(wide), self.embedding.rows(start, stop).to(wide))
 
     def return_logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Logits over the 256 return ids. hidden [M, width] -> [M, 256]."""

@@ -25,6 +25,8 @@ class Settings:
     """Weight of the value loss beside 1 for the policy."""
     warmup: int = 0
     """Updates in which the critic learns alone."""
+    normalise: bool = False
+    """Divide the weights by their mean in the batch, per task: the policy's step size then is that of cloning."""
 
 
 def loss(update: Update) -> Loss:
@@ -34,7 +36,9 @@ def loss(update: Update) -> Loss:
         batch.rewards, update.target.values[:, 1:], batch.terminated, batch.length, update.discount, settings.lambda_
     )  # [B, N]
     advantages = returns - view.values[:, :-1]
-    policy, metrics = weighted_cloning(update, advantages, settings.temperature, settings.limit, settings.warmup)
+    policy, metrics = weighted_cloning(
+        update, advantages, settings.temperature, settings.limit, settings.warmup, settings.normalise
+    )
     trained = batch.loss
     value = categorical(
         view.value_logits[:, :-1][trained],

@@ -27,6 +27,8 @@ class Settings:
     """Weight of the losses of V and Q beside 1 for the policy."""
     warmup: int = 0
     """Updates in which the critic learns alone."""
+    normalise: bool = False
+    """Divide the weights by their mean in the batch, per task: the policy's step size then is that of cloning."""
 
 
 def loss(update: Update) -> Loss:
@@ -36,7 +38,9 @@ def loss(update: Update) -> Loss:
     count = trained.sum().clamp(min=1)
     q_target = update.target.q_values  # [B, N]
     advantages = q_target - view.values[:, :-1]
-    policy, metrics = weighted_cloning(update, advantages, settings.temperature, settings.limit, settings.warmup)
+    policy, metrics = weighted_cloning(
+        update, advantages, settings.temperature, settings.limit, settings.warmup, settings.normalise
+    )
     value = categorical(
         view.value_logits[:, :-1][trained],
         q_target[trained],
