@@ -1,4 +1,4 @@
-"""One forward pass over a batch, and the heads that objectives read from it, each computed once and only where asked."""
+"""One forward pass over a batch, and the heads that objectives read from it, each computed once, where asked."""
 
 from functools import cached_property
 

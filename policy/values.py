@@ -1,6 +1,6 @@
 """Categorical values over symlog-scaled returns: bins, targets, expectations.
 
-Bins are evenly spaced in symlog space, so tasks of any reward scale share them (DreamerV3, arXiv 2301.04104, section 3.2).
+Bins are evenly spaced in symlog space, so tasks of any reward scale share them (DreamerV3, arXiv 2301.04104).
 Targets are smoothed histograms around the return (HL-Gauss, arXiv 2403.03950, section 3.1), and the value that logits
 stand for is symexp of their mean in symlog space: the little mass that a softmax leaves on far bins, whose returns are
 thousands, then hardly moves it.

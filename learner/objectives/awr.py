@@ -1,7 +1,7 @@
 """Advantage-weighted regression: -exp(A / temperature) log pi, A = G - V (AWR, arXiv 1910.00177, equations 8 and 9).
 
-G is a lambda return (lambda 1: Monte-Carlo). MARWIL (arXiv 2018, NeurIPS) is the setting lambda_ 1 and a `limit` so high
-that it never cuts; its c^2 is our running scale per task.
+G is a lambda return (lambda 1: Monte-Carlo). MARWIL (arXiv 2018, NeurIPS) is the setting lambda_ 1 and a `limit`
+so high that it never cuts; its c^2 is our running scale per task.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Implicit Q-learning (arXiv 2110.06169): expectile V, Q against r + gamma V', advantage-weighted actor.
 
-Values are categorical: the expectile loss weighs the cross-entropy of V against Q's expectation (equation 4), Q is fitted
-to its one-step (or lambda) target (equation 6), and the actor is equation 7.
+Values are categorical: the expectile loss weighs the cross-entropy of V against Q's expectation (equation 4), Q is
+fitted to its one-step (or lambda) target (equation 6), and the actor is equation 7.
 """
 
 from dataclasses import dataclass
