@@ -1,0 +1,47 @@
+"""A small policy and requests for it, shared by the tests of this folder."""
+
+import numpy as np
+import torch
+
+from policy.config import PolicyConfig
+from policy.model import Policy
+from policy.types import ActRequest
+from policy.vocabulary import DEFAULT
+
+
+def policy(
+    dtype: torch.dtype = torch.float64, context: int = 48, seed: int = 0, spread: float = 0.3, **fields
+) -> Policy:
+    """A random policy whose outputs depend strongly on its whole context, unlike one fresh from initialisation."""
+    torch.manual_seed(seed)
+    model = Policy(PolicyConfig(layers=3, width=32, heads=2, feedforward=64, context=context, **fields))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.dim() == 2:
+                parameter.normal_(std=spread if "embedding" in name else 0.25)
+    return model.to(dtype).eval()
+
+
+DISCRETE = np.array([[DEFAULT.discrete.start, DEFAULT.discrete.start + 3]], dtype=np.int32)
+CONTINUOUS = np.array([[DEFAULT.continuous.start, DEFAULT.continuous.stop]] * 3, dtype=np.int32)
+
+
+def request(
+    rng: np.random.Generator,
+    actor: str = "actor",
+    slots: int = 2,
+    reset: bool | np.ndarray = False,
+    observed: int = 4,
+    legal: np.ndarray = DISCRETE,
+    **fields,
+) -> ActRequest:
+    """Random observations of `observed` continuous tokens for slots 0, 1, ... of an actor."""
+    return ActRequest(
+        actor=actor,
+        run_id=fields.pop("run_id", 1),
+        slots=np.arange(slots, dtype=np.int32),
+        reset=np.broadcast_to(reset, slots).copy(),
+        tokens=rng.integers(DEFAULT.continuous.start, DEFAULT.continuous.stop, (slots, observed)).astype(np.int32),
+        legal=legal,
+        **fields,
+    )

@@ -1,0 +1,222 @@
+"""What everything rests on: the cache's hidden states equal a full recompute of the same tokens."""
+
+import numpy as np
+import pytest
+import torch
+
+from policy.engine import Engine
+from policy.errors import SpaceError
+from policy.slots import SlotError
+from policy.types import Version
+from policy.vocabulary import DEFAULT
+from tests.policy.small import CONTINUOUS, DISCRETE, policy, request
+
+TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
+
+
+class Watched(Engine):
+    """Compares every hidden state that it acts on with `Policy.forward` on the slot's tokens."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.differences: list[torch.Tensor] = []
+        self.lengths: list[int] = []
+
+    def _feed(self, slots):
+        hidden = super()._feed(slots)
+        for row, slot in enumerate(slots):
+            length, size = int(self.contexts.length[slot]), int(self.contexts.size[slot])
+            place = torch.arange(length)
+            within = place % size
+            position = within.masked_fill(within > int(self.contexts.separator[slot]), -1)
+            tokens = torch.from_numpy(self.contexts.tokens[slot, :length])
+            whole = self.model(tokens[None], position[None], (place // size)[None])[0, -1]
+            logits = [self.model.logits(x[None], 32000, DEFAULT.size) for x in (whole, hidden[row])]
+            self.differences.append((logits[0] - logits[1]).abs().flatten())
+            self.lengths.append(length)
+        return hidden
+
+
+def play(engine: Engine, model, steps: int = 40) -> None:
+    """Three kinds of actors at their own pace: resets, slides, new weights, mixed tasks, return tokens."""
+    rng = np.random.default_rng(0)
+    for step in range(steps):
+        resets = (rng.random(3) < 0.1) | (step == 0)
+        requests = [request(rng, "steady", 3, resets)]
+        if step % 2 == 0:
+            requests.append(request(rng, "slow", 2, step == 0, observed=2, legal=CONTINUOUS, temperature=0.7))
+        if step % 3 == 0:
+            requests.append(request(rng, "returns", 2, step == 0, observed=5, legal=CONTINUOUS[:2], with_return=True))
+        order = rng.permutation(len(requests))
+        engine.act([requests[i] for i in order])
+        if step % 15 == 7:
+            weights = {name: tensor * 1.05 for name, tensor in model.state_dict().items()}
+            engine.load(weights, Version(0, step))
+
+
+@pytest.mark.parametrize("attention_steps", [None, 0, 1])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_cached_logits_equal_a_full_recompute(dtype, attention_steps):
+    model = policy(attention_steps=attention_steps)
+    engine = Watched(model, 9, dtype)
+    play(engine, model)
+    assert max(float(difference.max()) for difference in engine.differences) < TOLERANCES[dtype]
+    stats = engine.stats()
+    assert stats["slides"] > 5
+    assert stats["rebuilds"] > 5
+    assert max(engine.lengths) > 40
+
+
+@pytest.mark.parametrize("attention_steps", [None, 1])
+def test_bfloat16_stays_near_a_full_recompute(attention_steps):
+    model = policy(torch.float32, attention_steps=attention_steps, spread=0.15)  # logits spread by about 1
+    engine = Watched(model, 9, torch.bfloat16)
+    play(engine, model)
+    differences = torch.cat(engine.differences).float()
+    assert differences.mean() < 0.02
+    assert differences.sort().values[int(0.99 * len(differences))] < 0.1
+
+
+def test_the_comparison_would_notice_a_wrong_cache():
+    model = policy()
+    engine = Watched(model, 9)
+    rng = np.random.default_rng(0)
+    engine.act([request(rng, reset=True)])
+    engine.cache.values[:, :, :, 2] += 1.0
+    engine.act([request(rng)])
+    assert max(float(difference.max()) for difference in engine.differences[-2:]) > 1e-3
+
+
+def test_a_long_prefill_equals_its_recompute_in_chunks(monkeypatch):
+    monkeypatch.setattr("policy.engine.TOKENS_AT_ONCE", 64)
+    model = policy()
+    engine = Watched(model, 9)
+    play(engine, model, steps=20)
+    assert max(float(difference.max()) for difference in engine.differences) < 1e-9
+
+
+def test_an_action_of_one_token_costs_one_pass_and_of_three_costs_three():
+    rng = np.random.default_rng(0)
+    for legal, passes in ((DISCRETE, 1), (CONTINUOUS, 3)):
+        engine = Engine(policy(), 4)
+        engine.act([request(rng, reset=True, legal=legal)])
+        before = engine.stats()["forwards"]
+        engine.act([request(rng, legal=legal)])
+        assert engine.stats()["forwards"] - before == passes
+
+
+def test_a_row_acts_the_same_alone_and_among_others():
+    model, rng = policy(), np.random.default_rng(0)
+    asked = [request(rng, "me", 1, step == 0, temperature=0.0) for step in range(20)]
+    alone, crowded = Engine(model, 8), Engine(model, 8)
+    for step, mine in enumerate(asked):
+        other = request(rng, "other", 3, step == 0, observed=9, legal=CONTINUOUS)
+        first, second = alone.act([mine])[0], crowded.act([other, mine])[1]
+        assert np.array_equal(first.tokens, second.tokens)
+        assert np.allclose(first.log_probs, second.log_probs)
+        assert np.array_equal(first.context_start, second.context_start)
+
+
+def test_context_starts_follow_the_rule_and_reset_with_the_episode():
+    engine, rng = Engine(policy(context=36), 2), np.random.default_rng(0)  # 6 tokens a step: 6 steps
+    starts = [engine.act([request(rng, slots=1, reset=step in (0, 15))])[0].context_start[0] for step in range(20)]
+    assert starts[:15] == [0] * 6 + [3] * 3 + [6] * 3 + [9] * 3
+    assert starts[15:] == [0] * 5
+
+
+def test_a_restarted_actor_begins_anew_with_its_run_id():
+    engine, rng = Engine(policy(), 4), np.random.default_rng(0)
+    engine.act([request(rng, reset=True, run_id=1)])
+    engine.act([request(rng, run_id=1)])
+    with pytest.raises(SlotError, match="does not know the episodes"):
+        engine.act([request(rng, run_id=2)])
+    reply = engine.act([request(rng, reset=True, run_id=2)])[0]
+    assert reply.context_start.tolist() == [0, 0]
+    assert engine.contexts.length[:2].tolist() == [6, 6]
+
+
+def test_a_failing_pass_moves_no_slot_on(monkeypatch):
+    model, rng = policy(), np.random.default_rng(0)
+    engine, twin = Watched(model, 4), Watched(model, 4)
+    begin, again = request(rng, reset=True, temperature=0), request(rng, legal=DISCRETE, temperature=0)
+    engine.act([begin])
+    twin.act([begin])
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.model, "logits", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            engine.act([again])
+    first, second = engine.act([again])[0], twin.act([again])[0]
+    assert np.array_equal(first.tokens, second.tokens)
+    assert np.array_equal(engine.contexts.tokens, twin.contexts.tokens)
+    assert max(float(difference.max()) for difference in engine.differences) < 1e-9
+
+
+def test_sampling_is_masked_and_follows_the_policy():
+    model = policy()
+    with torch.no_grad():
+        model.embedding.table.weight.mul_(0.3)  # flatter, so that every action is drawn
+    rng = np.random.default_rng(0)
+    rows = 4000
+    asked = request(rng, slots=rows, reset=True, legal=np.array([[33030, 33035]], dtype=np.int32))
+    asked.tokens[:] = asked.tokens[0]
+    reply = Engine(model, rows).act([asked])[0]
+    counts = np.bincount(reply.tokens[:, 0] - 33030, minlength=5)
+    assert counts.sum() == rows
+    assert len(counts) == 5
+    tokens = torch.tensor([[*asked.tokens[0].tolist(), DEFAULT.separator]])
+    hidden = model(tokens, torch.arange(5)[None], torch.zeros(1, 5, dtype=torch.int64))[0, -1:]
+    expected = torch.softmax(model.logits(hidden, 33030, 33035), 1)[0].detach().numpy()
+    assert ((counts - rows * expected) ** 2 / (rows * expected)).sum() < 18.47  # chi-square, 4 degrees, 1 in 1,000
+    assert np.allclose(reply.log_probs[:, 0], np.log(expected)[reply.tokens[:, 0] - 33030], atol=1e-6)
+
+
+def test_return_tokens_are_drawn_towards_high_returns():
+    rng = np.random.default_rng(0)
+    model, rows = policy(), 300
+    drawn = {}
+    for kappa in (0.0, 200.0):
+        asked = request(rng, slots=rows, reset=True, with_return=True, return_kappa=kappa)
+        drawn[kappa] = Engine(model, rows).act([asked])[0].return_tokens
+        assert all(int(token) in DEFAULT.returns for token in drawn[kappa])
+    assert drawn[200.0].mean() > drawn[0.0].mean() + 20
+    assert Engine(model, 2).act([request(rng, reset=True)])[0].return_tokens.tolist() == [-1, -1]
+
+
+def test_weights_of_another_policy_are_refused_and_nothing_changes():
+    model, rng = policy(), np.random.default_rng(0)
+    engine = Engine(model, 4, version=Version(1, 1))
+    engine.act([request(rng, reset=True)])
+    weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    with pytest.raises(ValueError, match=r"\(1, 2\) are not this policy's: value.bias"):
+        engine.load({**weights, "value.bias": np.zeros(3)}, Version(1, 2))
+    with pytest.raises(ValueError, match="strange"):
+        engine.load({**weights, "strange": np.zeros(3)}, Version(1, 2))
+    reply = engine.act([request(rng)])[0]
+    assert reply.version == Version(1, 1)
+    assert engine.stats()["rebuilds"] == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "message"),
+    [
+        ({"observed": 60}, SpaceError, "one timestep has 62 tokens, the policy's context only 48"),
+        ({"slots": 5}, SlotError, "needs 5 more slots, but 4"),
+        ({"legal": np.array([[5, 5]])}, ValueError, "legal ranges"),
+        ({"legal": np.zeros((0, 2), dtype=np.int32)}, ValueError, "legal ranges"),
+        ({"temperature": -1.0}, ValueError, "temperature -1.0"),
+        ({"observed": 0}, ValueError, "observation tokens of shape"),
+    ],
+)
+def test_requests_that_cannot_be_served_are_refused_by_actor(fields, error, message):
+    engine = Engine(policy(), 4)
+    with pytest.raises(error, match="actor 'actor'") as caught:
+        engine.act([request(np.random.default_rng(0), reset=True, **fields)])
+    assert message in str(caught.value)
+
+
+def test_a_layout_must_not_change_within_an_episode():
+    engine, rng = Engine(policy(), 4), np.random.default_rng(0)
+    engine.act([request(rng, reset=True)])
+    with pytest.raises(ValueError, match="layout changed in the middle of an episode"):
+        engine.act([request(rng, observed=5)])
+    engine.act([request(rng, observed=5, reset=True)])

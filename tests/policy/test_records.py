@@ -1,0 +1,107 @@
+"""The log-probability that the engine stored is the one that the learner computes on the recorded windows."""
+
+import numpy as np
+import pytest
+import torch
+
+from policy.engine import Engine
+from policy.model import Policy
+from policy.types import Version
+from policy.vocabulary import DEFAULT
+from replay.batch import collate
+from replay.trajectory import ONLINE, Trajectory, cut
+from tests.policy.small import CONTINUOUS, DISCRETE, policy, request
+
+
+class Exact(Engine):
+    """Keeps the log-probabilities before replies round them to float32."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.log_probs: list[np.ndarray] = []
+
+    def _draw_actions(self, rows, hidden):
+        tokens, log_probs = super()._draw_actions(rows, hidden)
+        self.log_probs.append(log_probs)
+        return tokens, log_probs
+
+
+def record(engine: Exact, models: dict[Version, Policy], steps: int, with_return: bool, temperature: float, legal):
+    """One episode as an actor records it; halfway, new weights are published."""
+    rng = np.random.default_rng(1)
+    observed, rows = 4, []
+    for step in range(steps):
+        if step == steps // 2:
+            version = Version(0, 1)
+            models[version] = policy(seed=5, spread=0.15, attention_steps=engine.model.config.attention_steps)
+            models[version].to(engine.dtype)
+            engine.load(models[version].state_dict(), version)
+        asked = request(rng, slots=1, reset=step == 0, legal=legal, with_return=with_return, temperature=temperature)
+        reply = engine.act([asked])[0]
+        rows.append((np.concatenate([asked.tokens[0], [DEFAULT.separator], reply.tokens[0]]), reply))
+    replies = [reply for _, reply in rows]
+    return Trajectory(
+        task="toy/task",
+        source=ONLINE,
+        actor=0,
+        episode=0,
+        first_step=0,
+        burn_in=0,
+        tokens=np.stack([tokens for tokens, _ in rows]).astype(np.int32),
+        tail=np.array([32000] * observed + [DEFAULT.separator], dtype=np.int32),
+        legal=legal,
+        rewards=np.zeros(steps, dtype=np.float32),
+        returns_to_go=np.zeros(steps, dtype=np.float32),
+        terminated=True,
+        truncated=False,
+        log_probs=np.concatenate(engine.log_probs),
+        versions=np.array([reply.version for reply in replies], dtype=np.int32),
+        context_start=np.concatenate([reply.context_start for reply in replies]),
+        return_tokens=np.concatenate([reply.return_tokens for reply in replies]),
+        temperature=temperature,
+    )
+
+
+@pytest.mark.parametrize("legal", [DISCRETE, CONTINUOUS], ids=["discrete", "continuous"])
+@pytest.mark.parametrize("with_return", [False, True], ids=["plain", "returns"])
+@pytest.mark.parametrize("attention_steps", [None, 0, 1])
+@pytest.mark.parametrize(
+    ("dtype", "mean", "most"), [(torch.float64, 1e-9, 1e-9), (torch.float32, 1e-4, 1e-4), (torch.bfloat16, 0.02, 0.1)]
+)
+def test_stored_log_probabilities_are_the_learners(dtype, mean, most, attention_steps, with_return, legal):
+    models = {Version(0, 0): policy(spread=0.15, attention_steps=attention_steps).to(dtype)}
+    engine = Exact(models[Version(0, 0)], 2)
+    trajectory = record(engine, models, 30, with_return, 1.0, legal)
+    windows = cut(trajectory, engine.model.config.context)
+    assert len(windows) > 3
+    differences = []
+    for window in windows:
+        batch = collate([window], acted_returns=with_return)
+        for version, model in models.items():
+            with torch.no_grad():
+                hidden = model(batch.tokens, batch.position, batch.timestep).flatten(0, 1)[batch.action_at]
+                found = model.log_probs(hidden, batch.action_token, batch.action_range).double()
+            acted = window.versions[window.burn_in :]
+            mine = torch.from_numpy((acted == np.array(version)).all(axis=1))
+            stored = torch.from_numpy(window.log_probs[window.burn_in :]).double()
+            differences.append((found.view(stored.shape) - stored)[mine].abs().flatten())
+    joined = torch.cat(differences)
+    assert len(joined) == 30 * len(legal)
+    assert joined.mean() < mean
+    assert joined.quantile(0.99) < most
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.5])
+def test_at_a_temperature_the_stored_one_is_of_the_tempered_policy(temperature):
+    model = policy()
+    engine = Exact(model, 2)
+    trajectory = record(engine, {}, 6, False, temperature, DISCRETE)
+    batch = collate([trajectory.slice(0, 3)])
+    with torch.no_grad():
+        hidden = model(batch.tokens, batch.position, batch.timestep).flatten(0, 1)[batch.action_at]
+        start, stop = DISCRETE[0].tolist()
+        log_probs = torch.log_softmax(model.logits(hidden, start, stop) / (temperature or 1.0), dim=1)
+    chosen = batch.action_token - start
+    assert torch.allclose(log_probs[torch.arange(3), chosen], torch.from_numpy(trajectory.log_probs[:3, 0]))
+    if temperature == 0.0:
+        assert torch.equal(chosen, log_probs.argmax(dim=1))

@@ -1,0 +1,217 @@
+"""The policy server in this process, and as the Ray actor that it is made for."""
+
+import asyncio
+import time
+
+import numpy as np
+import pytest
+
+from policy.server import PolicyServer, ServerError
+from policy.slots import SlotError
+from policy.types import Version
+from tests.policy.small import policy, request
+
+MODEL = policy()
+WEIGHTS = {name: tensor.numpy() for name, tensor in MODEL.state_dict().items()}
+FIRST = Version(1, 0)
+
+
+def serve(**fields) -> PolicyServer:
+    return PolicyServer(MODEL.config, WEIGHTS, FIRST, **{"slots": 12, "dtype": "float64", "device": "cpu", **fields})
+
+
+@pytest.fixture
+def server():
+    served = serve()
+    yield served
+    served.close()
+
+
+def asks(actor: str, reset: bool = False, **fields):
+    return request(np.random.default_rng(0), actor, 4, reset, **fields)
+
+
+def test_every_actor_gets_its_own_reply(server):
+    async def run():
+        return await asyncio.gather(*(server.act(asks(name, True)) for name in "abc")), await server.stats()
+
+    replies, stats = asyncio.run(run())
+    assert [reply.tokens.shape for reply in replies] == [(4, 1)] * 3
+    assert all(reply.version == FIRST for reply in replies)
+    assert stats["rows"] == stats["active_slots"] == 12
+    assert stats["failures"] == 0
+
+
+def test_a_batch_starts_with_a_third_of_the_known_slots_and_not_before_the_window():
+    async def run(server):
+        for name in "abc":
+            await server.act(asks(name, True))
+        before = time.perf_counter()
+        await server.act(asks("a"))  # 4 of 12 slots: a third
+        third = time.perf_counter() - before
+        before = time.perf_counter()
+        await server.act(request(np.random.default_rng(0), "a", 2))  # 2 of 12: waits for the window
+        less = time.perf_counter() - before
+        batches = (await server.stats())["batches"]
+        await asyncio.gather(*(server.act(request(np.random.default_rng(0), name, 2)) for name in "ab"))
+        return third, less, (await server.stats())["batches"] - batches
+
+    server = serve(window_ms=400.0)
+    third, less, shared = asyncio.run(run(server))
+    server.close()
+    assert shared == 1
+    assert third < 0.3
+    assert 0.38 < less < 1.5
+
+
+def test_a_dead_actor_delays_nobody(server):
+    async def run():
+        await asyncio.gather(*(server.act(asks(name, True)) for name in ("dead", "alive")))
+        before = time.perf_counter()
+        for _ in range(10):
+            await server.act(asks("alive"))
+        return (time.perf_counter() - before) / 10, await server.stats()
+
+    seconds, stats = asyncio.run(run())
+    assert seconds < 0.3
+    assert stats["queue_wait_max_ms"] < 1000
+
+
+def test_a_missed_deadline_names_the_actor_and_the_time(monkeypatch):
+    server = serve(deadline=0.2)
+    act = server._engine.act
+    monkeypatch.setattr(server._engine, "act", lambda *args: time.sleep(0.6) or act(*args))
+    with pytest.raises(ServerError, match=r"actor 'slow': no actions within 0\.2 s \(asked at \d\d:\d\d:\d\d"):
+        asyncio.run(server.act(asks("slow", True)))
+    server.close()
+
+
+def test_a_failure_of_the_engine_reaches_its_callers_and_the_thread_lives_on(server, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(server._engine.model, "extend", lambda *args: 1 / 0)
+        with pytest.raises(ServerError, match=r"batch of a:\n(.|\n)*Traceback(.|\n)*ZeroDivisionError"):
+            asyncio.run(server.act(asks("a", True)))
+    assert asyncio.run(server.act(asks("a", True))).tokens.shape == (4, 1)
+    assert asyncio.run(server.stats())["failures"] == 1
+
+
+def test_a_bad_request_fails_alone(server):
+    async def run():
+        return await asyncio.gather(
+            server.act(asks("good", True)),
+            server.act(asks("unknown")),
+            server.act(asks("wrong", True, temperature=-1.0)),
+            return_exceptions=True,
+        )
+
+    good, unknown, wrong = asyncio.run(run())
+    assert good.tokens.shape == (4, 1)
+    assert isinstance(unknown, SlotError)
+    assert isinstance(wrong, ValueError)
+
+
+def test_asking_twice_for_the_same_slots_is_refused(server):
+    async def run():
+        await server.act(asks("a", True))
+        await server.act(asks("b", True))
+        await server.act(asks("c", True))
+        return await asyncio.gather(server.act(half), server.act(half), return_exceptions=True)
+
+    server._window = 0.3
+    half = request(np.random.default_rng(0), "a", 1)
+    first, second = asyncio.run(run())
+    assert first.tokens.shape == (1, 1)
+    assert "asks twice" in str(second)
+
+
+def test_versions_only_go_forward(server):
+    async def run():
+        await server.publish(Version(1, 5), WEIGHTS)
+        assert (await server.act(asks("a", True))).version == Version(1, 5)
+        await server.publish(Version(1, 5), WEIGHTS)
+        await server.publish(Version(2, 0), WEIGHTS)
+        for older in (Version(1, 9), Version(1, 5)):
+            with pytest.raises(ServerError, match="is older than"):
+                await server.publish(older, WEIGHTS)
+        return (await server.act(asks("a"))).version
+
+    assert asyncio.run(run()) == Version(2, 0)
+
+
+def test_weights_of_another_policy_are_refused_and_the_old_ones_serve_on(server):
+    async def run():
+        with pytest.raises(ServerError, match=r"\(1, 1\) are not this policy's: q.bias"):
+            await server.publish(Version(1, 1), {**WEIGHTS, "q.bias": np.zeros(1)})
+        assert (await server.act(asks("a", True))).version == FIRST
+        await server.publish(Version(1, 1), WEIGHTS)
+        return (await server.act(asks("a"))).version
+
+    assert asyncio.run(run()) == Version(1, 1)
+
+
+def test_a_pinned_version_stays_until_it_is_unpinned(server):
+    async def run():
+        with pytest.raises(ServerError, match=r"version \(1, 3\) cannot be pinned: \(1, 0\) is being served"):
+            await server.pin(Version(1, 3))
+        await server.pin(FIRST)
+        for update in (1, 2):
+            await server.publish(Version(1, update), WEIGHTS)
+            assert (await server.act(asks("a", True))).version == FIRST
+        with pytest.raises(ServerError, match="is older than"):
+            await server.publish(Version(1, 1), WEIGHTS)
+        stats = await server.stats()
+        assert (stats["version"], stats["newest_version"], stats["pinned"]) == ((1, 0), (1, 2), True)
+        await server.pin(None)
+        return (await server.act(asks("a"))).version
+
+    assert asyncio.run(run()) == Version(1, 2)
+
+
+def test_new_weights_act_and_rebuild(server):
+    async def run():
+        await server.act(asks("a", True, temperature=0.0))
+        await server.publish(Version(1, 1), {name: value * 1.5 for name, value in WEIGHTS.items()})
+        await server.act(asks("a"))
+        return await server.stats()
+
+    assert asyncio.run(run())["rebuilds"] == 4
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    import ray
+
+    ray.init(num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
+    yield ray
+    ray.shutdown()
+
+
+def test_it_serves_as_a_ray_actor(cluster):
+    ray = cluster
+    role = ray.remote(PolicyServer).options(max_concurrency=64, num_cpus=0)
+    server = role.remote(MODEL.config, ray.put(WEIGHTS), FIRST, slots=12, dtype="float32", device="cpu", deadline=60.0)
+    replies = ray.get([server.act.remote(asks(name, True)) for name in "abc"], timeout=120)
+    assert [reply.tokens.shape for reply in replies] == [(4, 1)] * 3
+    ray.get(server.publish.remote(Version(1, 1), [ray.put(WEIGHTS)]), timeout=60)
+    ray.get(server.publish.remote(Version(1, 2), ray.put(WEIGHTS)), timeout=60)
+    assert ray.get(server.act.remote(asks("a")), timeout=60).version == Version(1, 2)
+    with pytest.raises(ServerError, match="is older than"):
+        ray.get(server.publish.remote(Version(1, 1), WEIGHTS), timeout=60)
+    with pytest.raises(SlotError, match="actor 'late' needs 4 more slots"):
+        ray.get(server.act.remote(asks("late", True)), timeout=60)
+
+    @ray.remote(num_cpus=0)
+    class Dies:
+        def act(self):
+            ray.get(server.act.remote(asks("c")))
+            raise SystemExit
+
+    with pytest.raises(ray.exceptions.RayActorError):
+        ray.get(Dies.remote().act.remote(), timeout=60)
+    before = time.perf_counter()
+    for _ in range(10):
+        ray.get([server.act.remote(asks(name)) for name in "ab"], timeout=60)
+    assert time.perf_counter() - before < 10
+    stats = ray.get(server.stats.remote(), timeout=60)
+    assert stats["failures"] == 0
+    assert 0 < stats["batch_fill"] <= 1
