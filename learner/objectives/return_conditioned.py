@@ -1,7 +1,8 @@
 """Return-conditioned cloning: a token of the return achieved stands after each observation, and is predicted too.
 
 (Decision Transformer, arXiv 2106.01345; Multi-Game DT, arXiv 2205.15241, section 3.) The observation comes first, so
-the return is predicted from the state. Value losses never read these sequences: the token would tell V and Q the answer.
+the return is predicted from the state. Value losses never read these sequences: the token would tell V and Q the
+answer.
 """
 
 from dataclasses import dataclass
