@@ -37,7 +37,7 @@ class ReverbReplay:
         self._client = reverb.Client(target)
         self._samplers: dict[str, _Sampler] = {}
         self._lock = threading.Lock()
-        self._answered = time.monotonic()
+        self._gone_since: float | None = None
 
     def writer(self, table: str) -> "ReverbWriter":
         self._known(table)
@@ -60,16 +60,20 @@ class ReverbReplay:
                 raise ReplayTimeout(nothing_to_sample(table, info[table], sampler.ready(), count, timeout))
 
     def info(self, timeout: float = 10.0) -> dict[str, TableInfo]:
+        asked = time.time()
         try:
             # Whole seconds, and 0 would wait for ever.
             tables = self._client.server_info(timeout=max(1, round(timeout)))
         except (reverb.errors.ReverbError, RuntimeError) as error:
+            self._gone_since = self._gone_since or asked
             raise ReplayError(
-                f"the replay server at {self.address} does not answer, for {time.monotonic() - self._answered:.0f} s "
-                "now. The process that started it restarts it on the same port; if it does not come back, see its log "
-                "(replay.log in the run's directory), or check that the host is up and the port is open"
+                f"the replay server at {self.address} has not answered since "
+                f"{time.strftime('%H:%M:%S', time.localtime(self._gone_since))} ({time.time() - self._gone_since:.0f} "
+                "s). The process that started it restarts it on the same port, and clients find it again after about "
+                "as long as it was away; if it stays away, see its log (replay.log in the run's directory), or check "
+                "that its machine is up and the port is open"
             ) from error
-        self._answered = time.monotonic()
+        self._gone_since = None
         return {
             name: TableInfo(
                 size=table.current_size,

@@ -18,11 +18,11 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     settings = json.loads(sys.argv[1])
+    Path(settings["directory"]).mkdir(parents=True, exist_ok=True)
 
     import reverb
     from reverb.platform.checkpointers_lib import DefaultCheckpointer
 
-    Path(settings["directory"]).mkdir(parents=True, exist_ok=True)
     server = reverb.Server(
         [_table(name, TableConfig(**fields)) for name, fields in settings["tables"].items()],
         port=settings["port"],
