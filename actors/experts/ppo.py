@@ -3,10 +3,15 @@
 Beside the other modules, this one imports RLlib, which takes seconds; import it where a training starts.
 """
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gymnasium
 import numpy as np
+import ray
+import torch
 from ray.rllib.algorithms import Algorithm
 from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
@@ -90,6 +95,25 @@ def configuration(layout: Layout, seed: int) -> PPOConfig:
         .reporting(metrics_num_episodes_for_smoothing=SMOOTHED_EPISODES, min_time_s_per_iteration=0)
         .debugging(seed=seed, log_level="ERROR")
     )
+
+
+@contextmanager
+def running(layout: Layout, seed: int) -> Iterator[Algorithm]:
+    """A new PPO, with a Ray of its own where none runs in this process."""
+    logging.getLogger("ray.rllib").setLevel(logging.ERROR)  # its warnings are about its own past versions
+    started = not ray.is_initialized()
+    if started:
+        ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # so small a network waits longer for a second thread than it gains by it
+    algorithm = configuration(layout, seed).build_algo()
+    try:
+        yield algorithm
+    finally:
+        algorithm.stop()
+        torch.set_num_threads(threads)
+        if started:
+            ray.shutdown()
 
 
 def export(algorithm: Algorithm) -> Network:

@@ -1,6 +1,5 @@
 """Trains an expert's network with RLlib's PPO: to the end, or half way for a medium one."""
 
-import logging
 import math
 import shutil
 from collections.abc import Callable
@@ -71,6 +70,8 @@ def train(
         raise ExpertError(f"{task}: cannot train quality '{quality}'; it is '{MEDIUM}' or '{EXPERT}'")
     if quality == MEDIUM and until_return is None:
         raise ExpertError(f"{task}: a medium expert needs the return at which its training stops (until_return)")
+    if max_env_steps < 1:
+        raise ExpertError(f"{task}: cannot train for {max_env_steps} environment steps; allow at least 1")
     layout = domains.task_layout(task)
     network_sizes(layout)  # refuses what a network cannot play before anything is started
     path = files.network_path(folder or files.own_folder(), task, quality)
@@ -110,16 +111,9 @@ def _run(
     progress: Callable[[Progress], None],
 ) -> tuple[Network, int]:
     """Trains until the return or the number of steps is reached; (network, environment steps)."""
-    import ray
-
     from actors.experts import ppo
 
-    logging.getLogger("ray.rllib").setLevel(logging.ERROR)  # its warnings are about its own past versions
-    started = not ray.is_initialized()
-    if started:
-        ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    algorithm = ppo.configuration(layout, seed).build_algo()
-    try:
+    with ppo.running(layout, seed) as algorithm:
         if state.exists():
             algorithm.restore_from_path(str(state.resolve()))
         mean, env_steps, updates = -math.inf, 0, 0
@@ -142,10 +136,6 @@ def _run(
             if updates % UPDATES_A_CHECKPOINT == 0 or env_steps >= max_env_steps:
                 _save(algorithm, state)
         return ppo.export(algorithm), env_steps
-    finally:
-        algorithm.stop()
-        if started:
-            ray.shutdown()
 
 
 def _returns(network: Network, layout: Layout, episodes: int, seed: int) -> list[float]:

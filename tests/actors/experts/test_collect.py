@@ -1,0 +1,115 @@
+import minari
+import numpy as np
+import pytest
+
+from actors import domains
+from actors.errors import TaskError
+from actors.experts.collect import collect, default_dataset_id
+from actors.experts.play import play
+from actors.experts.registry import expert
+from actors.experts.types import ExpertError
+from replay.demonstrations import load, local_ids
+from replay.errors import DatasetError
+
+CARTPOLE = "gym/CartPole-v1"
+
+
+def episodes(dataset_id):
+    return list(minari.load_dataset(dataset_id))
+
+
+@pytest.mark.parametrize(
+    ("task", "quality", "count"),
+    [(CARTPOLE, "medium", 25), ("gym/Pendulum-v1", "medium", 6), ("control/cartpole-swingup", "random", 2)],
+)
+def test_the_same_seed_records_the_same_episodes(task, quality, count):
+    names = [collect(task, quality, count, seed, f"tests/{name}-v0") for seed, name in ((1, "a"), (1, "b"), (2, "c"))]
+    a, b, c = (episodes(name) for name in names)
+    assert len(a) == len(b) == len(c) == count
+    for one, other in zip(a, b, strict=True):
+        assert np.array_equal(one.rewards, other.rewards)
+        assert np.array_equal(one.actions, other.actions)
+    assert [len(one.rewards) for one in a] != [len(one.rewards) for one in c] or not np.array_equal(
+        a[0].actions, c[0].actions
+    )
+
+
+def test_datasets_are_read_by_minari_and_as_tokens():
+    told = []
+    name = collect(CARTPOLE, "medium", 30, 3, progress=lambda done, of: told.append((done, of)))
+    assert name == default_dataset_id(CARTPOLE, "medium") == "ocelot/gym/CartPole-v1-medium-v0"
+    assert told == [(done, 30) for done in range(1, 31)]
+    dataset = minari.load_dataset(name)
+    assert dataset.recover_environment().spec.id == "CartPole-v1"
+    returns = [episode.rewards.sum() for episode in dataset]
+    metadata = dataset.storage.metadata
+    assert metadata["mean_return"] == pytest.approx(np.mean(returns))
+    assert (metadata["task"], metadata["quality"], metadata["expert"]) == (CARTPOLE, "medium", "ppo-medium")
+    assert metadata["seed"] == 3
+    assert metadata["versions"]["gymnasium"]
+    for episode, tokens in zip(dataset, load(name, domains.task_layout(CARTPOLE)), strict=True):
+        assert len(episode.observations) == len(episode.rewards) + 1 == len(tokens) + 1
+        assert tokens.returns_to_go[0] == episode.rewards.sum()
+        assert bool(episode.terminations[-1]) == tokens.terminated
+        assert not episode.terminations[:-1].any()
+
+
+def test_mixed_takes_medium_and_expert_episodes_in_turn():
+    returns = [episode.rewards.sum() for episode in episodes(collect(CARTPOLE, "mixed", 11))]
+    assert all(total == 500 for total in returns[1::2])
+    assert np.mean(returns[::2]) < 300
+    assert minari.load_dataset(default_dataset_id(CARTPOLE, "mixed")).storage.metadata["expert"] == (
+        "ppo-medium+scripted-lqr"
+    )
+
+
+def test_observations_follow_one_another():
+    layout = domains.task_layout(CARTPOLE)
+    for episode in play(expert(layout, "random", 0), layout, 20, 0):
+        assert len(episode.observations) == len(episode.actions) + 1 == len(episode.rewards) + 1
+        assert episode.terminated
+        position, velocity = np.array(episode.observations).T[:2]
+        assert position[1:] == pytest.approx(position[:-1] + 0.02 * velocity[:-1], abs=1e-6)
+
+
+def test_the_number_of_an_episode_decides_its_start():
+    layout = domains.task_layout(CARTPOLE)
+    starts = [
+        [episode.observations[0] for episode in play(expert(layout, "random", 0), layout, count, 4)]
+        for count in (3, 12)
+    ]
+    assert len(starts[1]) == 12
+    assert len({start.tobytes() for start in starts[1]}) == 12
+
+
+def test_an_interrupted_collection_leaves_nothing():
+    def stop(done, of):
+        if done == 25:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        collect(CARTPOLE, "random", 50, progress=stop)
+    assert local_ids() == []
+    collect(CARTPOLE, "random", 2)
+    assert local_ids() == [default_dataset_id(CARTPOLE, "random")]
+
+
+def test_what_cannot_be_collected_is_named():
+    with pytest.raises(ExpertError, match="unknown quality 'experts': did you mean 'expert'"):
+        collect(CARTPOLE, "experts", 1)
+    with pytest.raises(TaskError, match="did you mean gym/CartPole-v1"):
+        collect("gym/CartPoel-v1", "random", 1)
+    with pytest.raises(ExpertError, match="cannot collect 0 episodes"):
+        collect(CARTPOLE, "random", 0)
+    with pytest.raises(ExpertError, match="gym/MountainCar-v0 has no medium expert"):
+        collect("gym/MountainCar-v0", "mixed", 2)
+    with pytest.raises(DatasetError, match="write it as namespace/name-v0"):
+        collect(CARTPOLE, "random", 1, dataset_id="no id")
+    collect(CARTPOLE, "random", 1)
+    with pytest.raises(DatasetError, match="minari delete"):
+        collect(CARTPOLE, "random", 1)
+    assert local_ids() == [default_dataset_id(CARTPOLE, "random")]
+
+
+def test_names_of_a_persons_own_tasks_become_ids():
+    assert default_dataset_id("gym/my_package:MyEnv-v0", "random") == "ocelot/gym/my_package-MyEnv-v0-random-v0"
