@@ -11,5 +11,9 @@ class ReplayTimeout(ReplayError):
     """The server is alive but had nothing to give, or no room to take, in the time allowed."""
 
 
+class StoreGone(ReplayError):
+    """The store is dead or unreachable; it may come back."""
+
+
 class DatasetError(OcelotError):
     """A demonstration dataset that is missing, damaged, or made for something else."""

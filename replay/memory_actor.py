@@ -6,7 +6,7 @@ from typing import Any
 
 import ray
 
-from replay.errors import ReplayError
+from replay.errors import ReplayError, StoreGone
 from replay.interface import TableInfo
 from replay.memory_backend import MemoryReplay, MemoryStore
 from replay.tables import TableConfig
@@ -74,44 +74,45 @@ class MemoryActor:
 
 def connect_actor(name: str, patience: float) -> MemoryReplay:
     """A client of the named actor, which need not be up yet."""
-    return MemoryReplay(ActorStore(name, patience), f"memory://{name}")
+    return MemoryReplay(ActorStore(name), f"memory://{name}", patience)
 
 
 class ActorStore:
-    """Calls the named actor; when it is gone, looks it up again until `patience` seconds have passed."""
+    """The store in the named actor; after a death it is looked up anew. Every call raises StoreGone when it is gone."""
 
-    def __init__(self, name: str, patience: float):
+    def __init__(self, name: str):
         self._name = name
-        self._patience = patience
         self._handle: Any = None
+        self._gone_since: float | None = None
 
     def insert(self, table: str, windows: list[Trajectory]) -> int:
-        return self._call(self._patience, "insert", table, windows)
+        return self._call(ANSWER, "insert", table, windows)
 
     def sample(self, table: str, count: int) -> list[Trajectory]:
-        return self._call(self._patience, "sample", table, count)
+        return self._call(ANSWER, "sample", table, count)
 
-    def info(self, timeout: float = ANSWER) -> dict[str, TableInfo]:
-        return self._call(timeout, "info")
+    def info(self) -> dict[str, TableInfo]:
+        return self._call(ANSWER, "info")
 
     def checkpoint(self) -> str:
-        return self._call(self._patience, "checkpoint")
+        return self._call(CHECKPOINT_SECONDS, "checkpoint")
 
-    def _call(self, patience: float, method: str, *arguments: Any) -> Any:
-        began = time.monotonic()
-        while True:
-            left = patience - (time.monotonic() - began)
-            try:
-                if self._handle is None:
-                    self._handle = ray.get_actor(self._name, namespace=NAMESPACE)
-                return ray.get(getattr(self._handle, method).remote(*arguments), timeout=max(left, 0.1))
-            except ray.exceptions.RayTaskError as error:
-                raise error.cause from None
-            except (ValueError, ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError) as error:
-                self._handle = None
-                if left <= 0:
-                    raise ReplayError(
-                        f"the replay store memory://{self._name} has been gone for {patience:.0f} s "
-                        f"({type(error).__name__}); see the run's ocelot.log for why it ended"
-                    ) from error
-                time.sleep(0.2)
+    def _call(self, timeout: float, method: str, *arguments: Any) -> Any:
+        asked = time.time()
+        try:
+            if self._handle is None:
+                self._handle = ray.get_actor(self._name, namespace=NAMESPACE)
+            result = ray.get(getattr(self._handle, method).remote(*arguments), timeout=timeout)
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from None
+        except (ValueError, ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError) as error:
+            self._handle = None
+            self._gone_since = self._gone_since or asked
+            raise StoreGone(
+                f"the replay store memory://{self._name} has not answered since "
+                f"{time.strftime('%H:%M:%S', time.localtime(self._gone_since))} ({time.time() - self._gone_since:.0f} "
+                "s). The process that started it restarts it under the same name; if it stays away, see the run's "
+                "ocelot.log for why it ended"
+            ) from error
+        self._gone_since = None
+        return result

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from replay.errors import ReplayError, ReplayTimeout
+from replay.errors import ReplayError, ReplayTimeout, StoreGone
 from replay.interface import TableInfo
 from replay.messages import no_room, no_table, nothing_to_sample
 from replay.packing import pack, unpack
@@ -79,7 +79,7 @@ class Store(Protocol):
 
     def sample(self, table: str, count: int) -> list[Trajectory]: ...
 
-    def info(self, timeout: float = ...) -> dict[str, TableInfo]: ...
+    def info(self) -> dict[str, TableInfo]: ...
 
     def checkpoint(self) -> str: ...
 
@@ -122,7 +122,7 @@ class MemoryStore:
                 drawn.append(target.sample())
             return drawn
 
-    def info(self, timeout: float = 0.0) -> dict[str, TableInfo]:
+    def info(self) -> dict[str, TableInfo]:
         """State by table."""
         with self._lock:
             return {
@@ -171,19 +171,21 @@ class MemoryReplay:
     Args:
         store: where the windows are.
         address: for messages.
+        patience: seconds that the store may be gone before calls without a timeout of their own give up.
     """
 
-    def __init__(self, store: Store, address: str = "memory://local"):
+    def __init__(self, store: Store, address: str = "memory://local", patience: float = 60.0):
         self.address = address
         self._store = store
+        self._patience = patience
         self._drawn: dict[str, list[Trajectory]] = {}  # of samples that timed out half-way, for the next
         self._lock = threading.Lock()
 
     def writer(self, table: str) -> "MemoryWriter":
-        known = self.info()
+        known = self.info(self._patience)
         if table not in known:
             raise no_table(table, list(known))
-        return MemoryWriter(self._store, table)
+        return MemoryWriter(self._store, table, self._patience)
 
     def sample(self, table: str, count: int, timeout: float | None = None) -> list[Trajectory]:
         with self._lock:
@@ -194,17 +196,25 @@ class MemoryReplay:
                 drawn.extend(self._store.sample(table, count - len(drawn)))
             return len(drawn) >= count
 
-        complete = _ask_again(enough, timeout)
-        taken, rest = (drawn[:count], drawn[count:]) if complete else ([], drawn)
-        if rest:
+        taken = 0
+        try:
+            if _ask_again(enough, timeout, self._patience):
+                taken = count
+                return drawn[:count]
+        finally:
             with self._lock:
-                self._drawn.setdefault(table, []).extend(rest)
-        if not complete:
-            raise ReplayTimeout(nothing_to_sample(table, self.info()[table], len(drawn), count, timeout))
-        return taken
+                self._drawn.setdefault(table, []).extend(drawn[taken:])
+        raise ReplayTimeout(nothing_to_sample(table, self.info()[table], len(drawn), count, timeout))
 
     def info(self, timeout: float = 10.0) -> dict[str, TableInfo]:
-        return self._store.info(timeout)
+        found: dict[str, TableInfo] = {}
+
+        def answered() -> bool:
+            found.update(self._store.info())
+            return True
+
+        _ask_again(answered, timeout, self._patience)
+        return found
 
     def checkpoint(self) -> str:
         return self._store.checkpoint()
@@ -216,9 +226,10 @@ class MemoryReplay:
 class MemoryWriter:
     """`Writer` to one table of a store."""
 
-    def __init__(self, store: Store, table: str):
+    def __init__(self, store: Store, table: str, patience: float):
         self._store = store
         self._table = table
+        self._patience = patience
         self._queue: list[Trajectory] = []
 
     def write(self, windows: list[Trajectory], timeout: float | None = None) -> None:
@@ -231,20 +242,33 @@ class MemoryWriter:
                 del self._queue[: self._store.insert(self._table, self._queue[:AT_ONCE])]
             return not self._queue
 
-        if not _ask_again(drained, timeout):
+        if not _ask_again(drained, timeout, self._patience):
             raise ReplayTimeout(no_room(self._table, len(self._queue), timeout))
 
     def close(self) -> None:
         self._queue.clear()
 
 
-def _ask_again(done: Callable[[], bool], timeout: float | None) -> bool:
-    """Calls `done` until it is true, at once and then up to every 20 ms; false once `timeout` seconds have passed."""
-    deadline = None if timeout is None else time.monotonic() + timeout
+def _ask_again(done: Callable[[], bool], timeout: float | None, patience: float) -> bool:
+    """Calls `done` until it is true, at once and then up to every 20 ms; false once `timeout` seconds have passed.
+
+    Raises:
+        StoreGone: the store was gone when the time was up, or for `patience` seconds.
+    """
+    began = time.monotonic()
+    gone_since: float | None = None
     pause = 0.001
-    while not done():
-        if deadline is not None and time.monotonic() >= deadline:
+    while True:
+        over = timeout is not None and time.monotonic() - began >= timeout
+        try:
+            if done():
+                return True
+            gone_since = None
+        except StoreGone:
+            gone_since = gone_since or time.monotonic()
+            if over or time.monotonic() - gone_since >= patience:
+                raise
+        if over:
             return False
         time.sleep(pause)
         pause = min(2 * pause, 0.02)
-    return True

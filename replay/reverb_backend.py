@@ -40,15 +40,15 @@ class ReverbReplay:
         self._gone_since: float | None = None
 
     def writer(self, table: str) -> "ReverbWriter":
-        self._known(table)
+        self._known(table, self._patience)
         return ReverbWriter(self, self._client, table)
 
     def sample(self, table: str, count: int, timeout: float | None = None) -> list[Trajectory]:
+        if table not in self._samplers:
+            self._known(table, self._patience if timeout is None else timeout)
         with self._lock:
-            if table not in self._samplers:
-                self._known(table)
-                self._samplers[table] = _Sampler(self._target, table)
-        sampler = self._samplers[table]
+            sampler = self._samplers.get(table) or _Sampler(self._target, table)
+            self._samplers[table] = sampler
         deadline = None if timeout is None else time.monotonic() + timeout
         watch = Watch(self, deadline)
         while True:
@@ -102,8 +102,8 @@ class ReverbReplay:
     def patience(self) -> float:
         return self._patience
 
-    def _known(self, table: str) -> None:
-        tables = self.info(self._patience)
+    def _known(self, table: str, timeout: float) -> None:
+        tables = self.info(timeout)
         if table not in tables:
             raise no_table(table, list(tables))
 

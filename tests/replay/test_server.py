@@ -106,7 +106,7 @@ def test_the_server_restarts_a_killed_actor(ray_cluster, tmp_path):
         writer.write([online(1)], timeout=20)
         assert replay.info()["online"].inserts == 2
     gone = connect(f"memory://{name}", patience=1.0)
-    with pytest.raises(ReplayError, match=rf"memory://{name} has been gone for 1 s"):
+    with pytest.raises(ReplayError, match=rf"memory://{name} has not answered since \d\d:"):
         gone.sample("online", 1)
 
 
