@@ -1,6 +1,7 @@
 """Trains an expert's network with RLlib's PPO: to the end, or half way for a medium one."""
 
 import math
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -111,6 +112,8 @@ def _run(
     progress: Callable[[Progress], None],
 ) -> tuple[Network, int]:
     """Trains until the return or the number of steps is reached; (network, environment steps)."""
+    # RLlib imports dm_control, which without this looks for a display and warns that there is none.
+    os.environ.setdefault("MUJOCO_GL", "disabled")
     from actors.experts import ppo
 
     with ppo.running(layout, seed) as algorithm:
