@@ -6,12 +6,21 @@ Each section is what one process reads. Files, overrides and messages are in con
 from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from learner.config import LearnerConfig
 from learner.schedule import Entry
 from policy.config import PolicyConfig
-from replay.tables import ReplayConfig
+from replay.tables import TABLES, ReplayConfig
 
 Positive = Annotated[int, Field(gt=0)]
 NotNegative = Annotated[int, Field(ge=0)]
@@ -29,6 +38,17 @@ def _with_all_settings(entry: Entry) -> Entry:
 
 
 ScheduleConfig = Annotated[list[Annotated[Entry, AfterValidator(_with_all_settings)]], Field(min_length=1)]
+
+
+def _with_table_defaults(replay: Any) -> Any:
+    """Settings of a table change its own defaults, which are not those of any table."""
+    if not isinstance(replay, dict) or not isinstance(replay.get("tables"), dict):
+        return replay
+    tables = {
+        name: asdict(TABLES[name]) | table if name in TABLES and isinstance(table, dict) else table
+        for name, table in replay["tables"].items()
+    }
+    return replay | {"tables": tables}
 
 
 class Section(BaseModel):
@@ -160,7 +180,7 @@ class FinetuneConfig(Section):
     """The optimiser and what the objectives need."""
     schedule: ScheduleConfig = [_with_all_settings(Entry("bc"))]
     """Which updates, in which order, on which data."""
-    replay: ReplayConfig = ReplayConfig()
+    replay: Annotated[ReplayConfig, BeforeValidator(_with_table_defaults)] = ReplayConfig()
     """Tables and their server."""
     actors: ActorsConfig = ActorsConfig()
     """The processes that step environments."""

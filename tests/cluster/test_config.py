@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import pytest
 import yaml
 
 from cluster.config import FinetuneConfig, PretrainConfig
 from cluster.config_files import ConfigError, difference, dump, flatten, load, merge, parse_override
 from cluster.config_help import describe_config
+from replay.tables import TABLES
 
 MINIMAL = """
 run: {name: test, updates: 10}
@@ -74,6 +77,12 @@ def test_unknown_key_names_file_path_and_nearest(file, override, where, near):
 def test_wrong_values_are_named_with_their_path(file, override, where):
     with pytest.raises(ConfigError, match=where):
         load(FinetuneConfig, [file], [override])
+
+
+def test_a_tables_settings_change_its_own_defaults(file):
+    tables = load(FinetuneConfig, [file], ["replay.tables.online.max_size=300"]).replay.tables
+    assert tables["online"] == replace(TABLES["online"], max_size=300)
+    assert tables["expert"] == TABLES["expert"]
 
 
 def test_missing_value_is_named(tmp_path):
