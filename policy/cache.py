@@ -6,7 +6,7 @@ import torch
 
 from policy.config import PolicyConfig
 
-SPAN = 8  # columns are read in multiples of this, so that matrix products stay aligned
+SPAN = 32  # columns are read in multiples of this: few shapes, aligned
 
 
 @dataclass

@@ -17,7 +17,7 @@ from policy.cache import SPAN, Cache, CacheView
 from policy.context import fitting_steps
 from policy.contexts import Contexts
 from policy.model import Policy, legal_groups
-from policy.ragged import Rows, groups
+from policy.ragged import Rows, groups, padded
 from policy.sampling import draw
 from policy.slots import SlotError, SlotTable
 from policy.types import ActReply, ActRequest, Version
@@ -230,8 +230,10 @@ class Engine:
         return hidden
 
     def _forward(self, slots: np.ndarray, new: np.ndarray) -> torch.Tensor:
+        """One pass over slots that have `new` tokens each; hidden states of the last ones [n, width]."""
         contexts, scratch = self.contexts, self.cache.scratch
-        index = np.arange(new.max())  # [T]
+        n, rows = len(slots), padded(len(slots))
+        index = np.arange(padded(int(new.max())))  # [T]
         padding = index >= new[:, None]  # [n, T]
         place = contexts.cached[slots][:, None] + index
         size = contexts.size[slots][:, None]
@@ -241,10 +243,17 @@ class Engine:
         tokens = contexts.tokens[slots[:, None], np.minimum(place, contexts.tokens.shape[1] - 1)]
         tokens[padding], timestep[padding], place[padding] = DEFAULT.pad, -1, scratch
         span = -(-int(contexts.length[slots].max()) // SPAN) * SPAN
-        fed = torch.from_numpy(np.stack([tokens, position, timestep, place])).to(self.device)  # [4, n, T]
-        by_row = torch.from_numpy(np.stack([slots, new - 1, contexts.size[slots]])).to(self.device)  # [3, n]
-        neighbours = int(slots[-1] - slots[0]) == len(slots) - 1
-        view = CacheView(
-            self.cache, by_row[0], slice(int(slots[0]), int(slots[-1]) + 1) if neighbours else None, fed[3], span
-        )
-        return self.model.extend(fed[0], fed[1], fed[2], by_row[1], view, by_row[2])
+        tokenwise = np.empty((4, rows, len(index)), dtype=np.int64)
+        tokenwise[:, :n] = tokens, position, timestep, place
+        rowwise = np.empty((3, rows), dtype=np.int64)
+        rowwise[:, :n] = slots, new - 1, contexts.size[slots]
+        # Rows of padding take the slots that follow: they write to scratch columns only, and nobody reads their results.
+        first, stop = int(slots[0]), int(slots[0]) + rows
+        together = int(slots[-1]) - first == n - 1 and stop <= len(contexts.length)
+        tokenwise[:, n:] = np.array([DEFAULT.pad, 0, -1, scratch])[:, None, None]
+        rowwise[:, n:] = np.array([0, 0, 1])[:, None]
+        if together:
+            rowwise[0] = np.arange(first, stop)
+        fed, by_row = torch.from_numpy(tokenwise).to(self.device), torch.from_numpy(rowwise).to(self.device)
+        view = CacheView(self.cache, by_row[0], slice(first, stop) if together else None, fed[3], span)
+        return self.model.extend(fed[0], fed[1], fed[2], by_row[1], view, by_row[2])[:n]

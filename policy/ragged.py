@@ -104,6 +104,16 @@ class Rows:
         return result
 
 
+def padded(count: int) -> int:
+    """`count` rounded up to a quarter of a power of two: 1 to 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, ...
+
+    Kernels for bfloat16 on CPUs are compiled for each new shape, which takes longer than running them; so rows and new
+    tokens of a forward pass come in few sizes.
+    """
+    step = max(1, 1 << max(0, (count - 1).bit_length() - 3))
+    return -(-count // step) * step
+
+
 def groups(new: np.ndarray, tokens: int) -> Iterator[np.ndarray]:
     """Indices of rows that share a forward pass: alike in how many new tokens they have, so that a row that needs its
     whole context does not pad the others.

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy.ragged import SHORT, Rows, groups
+from policy.ragged import SHORT, Rows, groups, padded
 from policy.types import Version
 from tests.policy.small import CONTINUOUS, request
 
@@ -17,6 +17,13 @@ def test_groups_hold_every_row_once_and_pad_little(new, tokens):
         longest = int(new[index].max())
         assert longest <= max(SHORT, 2 * int(new[index].min()))
         assert len(index) == 1 or len(index) * longest <= tokens
+
+
+def test_sizes_are_padded_to_few_without_much_waste():
+    sizes = {padded(count) for count in range(1, 1025)}
+    assert len(sizes) <= 40
+    assert [padded(count) for count in (1, 7, 8, 9, 33, 64, 133)] == [1, 7, 8, 10, 40, 64, 160]
+    assert all(count <= padded(count) <= 1.25 * count for count in range(1, 1025))
 
 
 def test_rows_are_sorted_by_slot_and_replies_return_to_their_requests():
