@@ -8,7 +8,7 @@ from cluster.evaluation_pool import Job, play, slots
 from cluster.local_ray import get, kill, local_ray
 from cluster.progress import Progress
 from cluster.rundir import find_checkpoint
-from cluster.serving import serve
+from cluster.serving import put_weights, serve
 from policy import checkpoint as files
 from policy.errors import CheckpointError
 from policy.types import Version
@@ -67,7 +67,8 @@ def evaluate_checkpoint(
     ]
     version = Version(*loaded.extra.get("version", (0, 0)))
     with local_ray(), Progress(f"Evaluating {folder.name}", len(jobs), "evaluations") as progress:
-        server = serve(loaded.model, version, slots(jobs, processes), dtype=dtype, seed=seed)
+        weights = put_weights(loaded.model)
+        server = serve(loaded.model.config, weights, version, slots(jobs, processes), dtype=dtype, seed=seed)
         try:
             get(server.pin.remote(version))
             played = play(server, jobs, processes, progress.update)

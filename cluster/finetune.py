@@ -9,8 +9,8 @@ from cluster.board import Board
 from cluster.config import FinetuneConfig
 from cluster.interrupt import Interrupted, StopRequest, stop_on_signals
 from cluster.learner_process import Updates
-from cluster.local_ray import ProcessError, get, local_ray
-from cluster.meters import Meters, serving, tables
+from cluster.local_ray import ProcessError, control, get, local_ray
+from cluster.meters import Meters, tables
 from cluster.pacing import Pacing
 from cluster.processes import Processes
 from cluster.progress import Progress
@@ -24,6 +24,7 @@ from policy.types import Version
 
 LOG = logging.getLogger("ocelot")
 LOOK = 0.05  # seconds between looks at the processes
+ASK_SERVER = 0.5  # seconds between questions to the policy server
 STARVED = 1.0  # seconds that an update waits for windows before actors at their limit may go on
 GIVE_UP = 60.0  # seconds that it waits once they have done all their steps
 
@@ -100,9 +101,11 @@ class Loop:
         self._steps_before = steps
         self._extra_steps = 0
         self._publishing: Any = None
+        self._serving: Any = None
+        """Statistics of the policy server to come."""
+        self._asked_server = 0.0
         self._meters = Meters()
         self._next_look = 0.0
-        self._starved_since: float | None = None
 
     @property
     def update(self) -> int:
@@ -131,9 +134,7 @@ class Loop:
                         self._look(waiting=False)
                         time.sleep(LOOK)
                         continue
-                    done = self._train(count, stop)
-                    if done is not None:
-                        self._follow(done)
+                    self._train(count, stop)
                     progress.update(self.update, f"{self.steps:,} environment steps")
             except DivergedError:
                 raise  # weights that may be bad already are no checkpoint
@@ -155,8 +156,18 @@ class Loop:
             allowed = min(allowed, self.pacing.updates_allowed(self.steps))
         return max(0, allowed - self.update)
 
-    def _train(self, count: int, stop: StopRequest) -> Updates | None:
-        """So many updates, while the rest is looked after; None when the learner died and was replaced."""
+    def _train(self, count: int, stop: StopRequest) -> None:
+        """So many updates, while the rest is looked after, and what is due after them. A learner that dies is replaced
+        by one that goes on from the newest checkpoint."""
+        import ray
+
+        try:
+            self._follow(self._updates(count, stop))
+        except ray.exceptions.RayActorError:
+            update = self.processes.restore_learner()
+            self.version = Version(self.processes.incarnation, update)
+
+    def _updates(self, count: int, stop: StopRequest) -> Updates:
         import ray
 
         learner = self.processes.learner
@@ -165,17 +176,11 @@ class Loop:
         while not ray.wait([asked], timeout=LOOK)[0]:
             self._look(waiting=True)
             if stop and not stopped:
-                learner.stop.remote()
+                control(learner.stop)
                 stopped = True
-        try:
-            done: Updates = get(asked)
-        except ray.exceptions.RayActorError:
-            update = self.processes.restore_learner()
-            self.version = Version(self.processes.incarnation, update)
-            return None
+        done: Updates = get(asked)
         self.version = done.version
         self._extra_steps = 0
-        self._starved_since = None
         return done
 
     def _look(self, waiting: bool) -> None:
@@ -188,10 +193,8 @@ class Loop:
         if now < self._next_look:
             return
         self._next_look = now + LOOK
-        assert self.processes.replay is not None
+        self._look_at_server()
         self.pool.poll()
-        self.processes.replay.check()
-        self._check_published()
         if self.pacing is None:
             return
         if waiting and self.pool.all_at_limit():
@@ -201,7 +204,7 @@ class Loop:
 
     def _feed_starved(self, pacing: Pacing) -> None:
         """Lets actors at their limit go on when the learner waits for windows that only they can bring."""
-        waited = get(self.processes.learner.waiting.remote(), timeout=GIVE_UP)
+        waited = get(control(self.processes.learner.waiting), timeout=GIVE_UP)
         if self.steps >= pacing.steps and waited > GIVE_UP:
             raise ProcessError(
                 f"all {pacing.steps} environment steps are done, but the learner has waited {waited:.0f} s for windows "
@@ -211,23 +214,32 @@ class Loop:
         if waited > STARVED:
             self._extra_steps += max(1, pacing.steps * pacing.lead // pacing.updates)
 
-    def _check_published(self) -> None:
+    def _look_at_server(self) -> None:
+        """Takes in what the policy server has answered, and asks it now and then; one that died is replaced."""
         import ray
 
-        if self._publishing is None or not ray.wait([self._publishing], timeout=0)[0]:
-            return
-        published, self._publishing = self._publishing, None
         try:
-            get(published)
+            if self._publishing is not None and ray.wait([self._publishing], timeout=0)[0]:
+                published, self._publishing = self._publishing, None
+                get(published)
+            if self._serving is not None and ray.wait([self._serving], timeout=0)[0]:
+                stats, self._serving = self._serving, None
+                self._meters.serving(get(stats), self.update)
         except ray.exceptions.RayActorError:
-            self.processes.restore_server(self.version)
+            # Weights of a learner that died fail as well, in a server that lives.
+            if not self.processes.server_alive():
+                self._publishing = self._serving = None
+                self.processes.restore_server()
+        if self._serving is None and time.monotonic() - self._asked_server > ASK_SERVER:
+            self._asked_server = time.monotonic()
+            self._serving = self.processes.server.stats.remote()
 
     def _follow(self, done: Updates) -> None:
         """What is due after updates: publishing, scalars, a checkpoint, an evaluation."""
         config, update = self.config, self.update
         last = update == config.run.updates
         if update % config.server.publish_every == 0 or last:
-            self._check_published()
+            self._look_at_server()
             if self._publishing is None:  # else the server is still busy with the one before
                 self._publishing = self.processes.publish(self.version)
         if update % config.run.log_every == 0 or last:
@@ -240,7 +252,6 @@ class Loop:
 
     def _log(self, done: Updates) -> None:
         values = self._meters.scalars(self.update, self.steps, done, self.pool)
-        values |= serving(get(self.processes.server.stats.remote()), self.update)
         values |= tables(get(self.processes.learner.tables.remote()))
         values |= self.processes.faults()
         self.board.scalars(values, self.steps)

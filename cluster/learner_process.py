@@ -34,7 +34,8 @@ class Updates:
 
 
 class LearnerProcess:
-    """Made for Ray with two threads: `updates` fills one, `waiting` and `stop` another.
+    """Made for Ray: calls run in the order in which they were made, so `weights` are those of the updates before it.
+    Only `waiting` and `stop` go past them, in a line of their own.
 
     Args:
         start: policy and tasks; the policy is where a run begins that does not resume.

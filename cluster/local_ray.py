@@ -10,6 +10,7 @@ from policy.errors import OcelotError
 
 NAMESPACE = "ocelot"
 OBJECT_STORE = 256 * 2**20  # bytes; weights and requests are small, and the store is memory that is gone
+CONTROL = "control"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -48,13 +49,22 @@ def local_ray() -> Iterator[None]:
         ray.shutdown()
 
 
-def start(cls: type, *arguments: Any, cpu_threads: int = 1, concurrency: int | None = None, **named: Any) -> Any:
+def start(
+    cls: type,
+    *arguments: Any,
+    cpu_threads: int = 1,
+    concurrency: int | None = None,
+    control: bool = False,
+    **named: Any,
+) -> Any:
     """Starts an actor process of a class with a set number of CPU threads; returns its handle.
 
     Args:
         arguments, named: of the class.
         cpu_threads: that its numerical libraries use.
-        concurrency: calls that may run in it at once; None is Ray's choice (1, or 1000 for a class with async methods).
+        concurrency: calls that may run in it at once; None is Ray's choice: one after the other in the order in which
+            they were made, or 1000 for a class with async methods.
+        control: a second line for calls made with `control`, which do not wait behind the others.
     """
     import ray
 
@@ -62,7 +72,14 @@ def start(cls: type, *arguments: Any, cpu_threads: int = 1, concurrency: int | N
     options["runtime_env"] = {"env_vars": dict.fromkeys(THREAD_VARIABLES, str(cpu_threads))}
     if concurrency is not None:
         options["max_concurrency"] = concurrency
-    return ray.remote(cls).options(**options).remote(*arguments, **named)
+    if control:
+        options["concurrency_groups"] = {CONTROL: 1}
+    return ray.remote(**options)(cls).remote(*arguments, **named)
+
+
+def control(method: Any) -> Any:
+    """Calls a method of a process started with `control` at once, whatever else it does."""
+    return method.options(concurrency_group=CONTROL).remote()
 
 
 def kill(handle: Any) -> None:

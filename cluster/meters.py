@@ -18,9 +18,15 @@ class Meters:
         self._steps: int | None = None
         self._update = 0
         self._seconds: dict[str, float] = {}
+        self._serving: dict[str, float] = {}
+
+    def serving(self, stats: Mapping[str, Any], update: int) -> None:
+        """Takes in the policy server's `stats`, for the next scalars."""
+        self._serving = {f"policy/{name}": float(stats[name]) for name in SERVING}
+        self._serving["policy/version_lag"] = float(update - stats["version"][1])
 
     def scalars(self, update: int, steps: int, done: Updates, pool: ActorPool) -> dict[str, float]:
-        """Of the actors and the learner.
+        """Of all processes.
 
         Args:
             update: learner updates so far.
@@ -49,14 +55,7 @@ class Meters:
             # A process that was replaced has begun to count anew.
             values[f"time/{name}"] = max(0.0, value - self._seconds.get(name, 0.0)) / passed
         self._seconds = totals
-        return values
-
-
-def serving(stats: Mapping[str, Any], update: int) -> dict[str, float]:
-    """Scalars of the policy server's `stats`."""
-    values = {f"policy/{name}": float(stats[name]) for name in SERVING}
-    values["policy/version_lag"] = float(update - stats["version"][1])
-    return values
+        return values | self._serving
 
 
 SERVING = ("batch_fill", "queue_wait_ms", "rebuilds", "slides", "failures", "active_slots")

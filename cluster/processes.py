@@ -14,7 +14,7 @@ from cluster.incarnation import next_incarnation
 from cluster.learner_process import LearnerProcess
 from cluster.local_ray import ProcessError, get, kill, start
 from cluster.rundir import RunDirectory
-from cluster.serving import serve
+from cluster.serving import put_weights, serve
 from cluster.start import Start
 from learner.schedule import Schedule
 from policy.types import Version
@@ -22,6 +22,7 @@ from replay.errors import ReplayError
 from replay.server import ReplayServer
 
 LOG = logging.getLogger("ocelot")
+ANSWER = 60.0  # seconds that the policy server may take to say that it is there
 LIVES = 5  # of the learner and of the policy server, in one run of the command
 REPLAY = "replay"  # folder of the run directory
 
@@ -77,7 +78,8 @@ class Processes:
             seed=self.config.run.seed,
         )
         self._start_learner(resume)
-        self.server = self._serve(Version(self.incarnation, update))
+        self._published = Version(self.incarnation, update), put_weights(self.begin.model)
+        self.server = self._serve()
         self.pool = self._start_actors()
 
     def restore_learner(self) -> int:
@@ -99,8 +101,18 @@ class Processes:
         self.publish(version)
         return version.update
 
-    def restore_server(self, version: Version) -> None:
-        """A new policy server with the learner's weights, and actors that ask it.
+    def server_alive(self) -> bool:
+        """Whether the policy server's process is there."""
+        import ray
+
+        try:
+            get(self.server.stats.remote(), timeout=ANSWER)
+        except ray.exceptions.RayActorError:
+            return False
+        return True
+
+    def restore_server(self) -> None:
+        """A new policy server with the weights last published, and actors that ask it.
 
         Raises:
             ProcessError: when it died too often.
@@ -113,14 +125,18 @@ class Processes:
             )
         LOG.warning("the policy server died; a new one takes its place")
         kill(self.server)
-        self.server = self._serve(version)
-        self.publish(get(self.learner.version.remote()))
+        self.server = self._serve()
         assert self.pool is not None
         self.pool.move(self.server)
 
     def publish(self, version: Version) -> Any:
-        """Sends the learner's weights to the policy server, through Ray's store; returns the call to wait for."""
-        return self.server.publish.remote(version, self.learner.weights.remote())
+        """Sends the learner's weights to the policy server, through Ray's store; returns the call to wait for.
+
+        Args:
+            version: of the learner after all calls that were made to it.
+        """
+        self._published = version, self.learner.weights.remote()
+        return self.server.publish.remote(*self._published)
 
     def save(self, folder: Path, extra: dict[str, Any]) -> None:
         """Writes a checkpoint's files, and which replay checkpoint belongs to it."""
@@ -168,14 +184,16 @@ class Processes:
             resume,
             self._before,
             cpu_threads=self.config.run.learner_threads,
-            concurrency=3,  # updates, and waiting and stop beside them
+            control=True,
         )
 
-    def _serve(self, version: Version) -> Any:
+    def _serve(self) -> Any:
         acting = self.config.actors
         settings = self.config.server
+        version, weights = self._published
         return serve(
-            self.begin.model,
+            self.begin.model.config,
+            weights,
             version,
             settings.slots or acting.processes * acting.environments,
             threads=settings.threads,

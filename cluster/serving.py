@@ -3,13 +3,22 @@
 from typing import Any
 
 from cluster.local_ray import get, start
+from policy.config import PolicyConfig
 from policy.model import Policy
 from policy.server import PolicyServer
 from policy.types import Version
 
 
+def put_weights(model: Policy) -> Any:
+    """A Ray reference to a policy's weights by name."""
+    import ray
+
+    return ray.put({name: value.detach().cpu().numpy() for name, value in model.state_dict().items()})
+
+
 def serve(
-    model: Policy,
+    config: PolicyConfig,
+    weights: Any,
     version: Version,
     slots: int,
     threads: int = 1,
@@ -17,17 +26,15 @@ def serve(
     seed: int = 0,
     window_ms: float = 5.0,
 ) -> Any:
-    """Starts a policy server with a policy's weights and waits until it answers; returns its Ray handle.
+    """Starts a policy server and waits until it answers; returns its Ray handle.
 
-    Arguments are those of `PolicyServer`.
+    Args:
+        weights: a Ray reference, as from `put_weights`. The other arguments are those of `PolicyServer`.
     """
-    import ray
-
-    weights = {name: value.detach().cpu().numpy() for name, value in model.state_dict().items()}
     handle = start(
         PolicyServer,
-        model.config,
-        ray.put(weights),
+        config,
+        weights,
         version,
         slots,
         threads=threads,

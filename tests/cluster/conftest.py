@@ -1,7 +1,6 @@
 """What tests of whole runs share: small demonstrations, a small pretrained policy, one Ray."""
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,20 +11,19 @@ from cluster.config_files import load
 from cluster.rundir import RunDirectory
 from tests.cluster.small import CARTPOLE, PENDULUM, PRETRAIN, write
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
 def demonstrations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Random episodes of the two tasks, in a Minari folder of their own; processes find `faulty` environments too."""
+    """Random episodes of the two tasks, in a Minari folder of their own; processes find the tests' environments too."""
     from actors.experts.collect import collect
 
     folder = tmp_path_factory.mktemp("datasets")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MINARI_DATASETS_PATH", str(folder))
         patch.setenv("OMP_NUM_THREADS", "1")
-        patch.setenv("PYTHONPATH", str(HERE))
-        patch.setattr(sys, "path", [*sys.path, str(HERE)])
+        patch.setenv("PYTHONPATH", str(ROOT))
         for task in (CARTPOLE, PENDULUM):
             collect(task, "random", 12)
         yield folder
