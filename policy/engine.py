@@ -247,7 +247,7 @@ class Engine:
         tokenwise[:, :n] = tokens, position, timestep, place
         rowwise = np.empty((3, rows), dtype=np.int64)
         rowwise[:, :n] = slots, new - 1, contexts.size[slots]
-        # Rows of padding take the slots that follow: they write to scratch columns only, and nobody reads their results.
+        # Rows of padding take the slots that follow: they write to scratch columns only, nobody reads their results.
         first, stop = int(slots[0]), int(slots[0]) + rows
         together = int(slots[-1]) - first == n - 1 and stop <= len(contexts.length)
         tokenwise[:, n:] = np.array([DEFAULT.pad, 0, -1, scratch])[:, None, None]

@@ -95,6 +95,19 @@ def test_a_long_prefill_equals_its_recompute_in_chunks(monkeypatch):
     assert max(float(difference.max()) for difference in engine.differences) < 1e-9
 
 
+@pytest.mark.parametrize("chosen", [range(9), range(3, 12), [0, 2, 3, 4, 5, 6, 8, 9, 11]])
+def test_rows_of_padding_touch_no_slot(chosen):
+    engine, rng = Watched(policy(), 12), np.random.default_rng(0)
+    everybody = request(rng, slots=12, reset=True)
+    engine.act([everybody])
+    for _ in range(12):
+        some = request(rng, slots=len(chosen))  # 9 rows are padded to 10
+        some.slots = np.array(chosen, dtype=np.int32)
+        engine.act([some])
+    engine.act([request(rng, slots=12)])
+    assert max(float(difference.max()) for difference in engine.differences) < 1e-9
+
+
 def test_an_action_of_one_token_costs_one_pass_and_of_three_costs_three():
     rng = np.random.default_rng(0)
     for legal, passes in ((DISCRETE, 1), (CONTINUOUS, 3)):
