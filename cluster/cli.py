@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from cluster.commands import compare, domains, evaluate, experts, finetune, monitor, pretrain, quickstart
+from cluster.commands import bench, compare, domains, evaluate, experts, finetune, monitor, pretrain, quickstart
 from cluster.packages import how_to_install
 from policy.errors import OcelotError
 
@@ -27,6 +27,7 @@ app.command("finetune")(finetune.finetune)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("monitor")(monitor.monitor)
+app.add_typer(bench.app, name="bench")
 
 
 def main() -> None:

@@ -1,0 +1,140 @@
+"""How fast the whole loop is: actors, policy server and replay, without a learner and with one; and its memory."""
+
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from cluster.actor_pool import ActorPool
+from cluster.bench import Figure, repeat
+from cluster.bench_decode import POLICY, SLOTS, TASK, WARM, decode
+from cluster.config import ActorsConfig, FinetuneConfig, RunConfig, ServerConfig, TaskConfig
+from cluster.learner_process import LearnerProcess
+from cluster.local_ray import get, kill, local_ray, start
+from cluster.serving import put_weights, serve
+from cluster.start import fresh
+from learner.schedule import Entry
+from policy.types import Version
+from replay.server import ReplayServer
+
+PROCESSES = 2
+PUBLISH_EVERY = 10
+
+
+def loop(dtype: str, seconds: float, repeats: int) -> list[Figure]:
+    """Environment steps a second of the loop, held against the engine alone on as many threads as suit it."""
+    alone = [decode(threads, dtype, seconds, repeats) for threads in (1, 2)]
+    best = max(figure.value for figure in alone)
+    config = _config(dtype)
+    begin = fresh(POLICY, config.tasks, None, 0)
+    with (
+        local_ray(),
+        tempfile.TemporaryDirectory() as folder,
+        ReplayServer(config.replay, Path(folder), config.replay.limited((), ())) as replay,
+    ):
+        version = Version(1, 0)
+        server = serve(POLICY, put_weights(begin.model), version, SLOTS, dtype=dtype)
+        pool = ActorPool(config, begin.layouts, POLICY.context, server, replay.address, seed=0)
+        try:
+            while not all(steps > 0 for steps in _steps(pool)):
+                time.sleep(0.1)  # processes start
+            acting = repeat(lambda: _rate(pool, seconds), repeats)
+            learner = start(LearnerProcess, begin, config, replay.address, 1, control=True)
+            training, updates = _with_learner(learner, server, lambda: repeat(lambda: _rate(pool, seconds), repeats))
+            memory = _memory()
+            kill(learner)
+        finally:
+            pool.stop()
+            kill(server)
+    return [
+        *alone,
+        Figure.of("loop without learner", acting, "env steps/s", best),
+        Figure.of("loop with learner", training, "env steps/s", best),
+        Figure("learner beside the loop, batches of 32", updates, "updates/s"),
+        *memory,
+    ]
+
+
+def _config(dtype: str) -> FinetuneConfig:
+    """A loop that nothing paces. Its learner clones what the policy does, so the workload stays as it is."""
+    return FinetuneConfig(
+        run=RunConfig(name="bench", updates=1),
+        tasks=[TaskConfig(name=TASK)],
+        policy=POLICY,
+        schedule=[Entry("bc", data={"online": 1.0})],
+        actors=ActorsConfig(processes=PROCESSES, environments=SLOTS // PROCESSES, steps=None),
+        server=ServerConfig(dtype=dtype),  # type: ignore[arg-type]
+    )
+
+
+def _with_learner(learner: Any, server: Any, measure: Callable[[], list[float]]) -> tuple[list[float], float]:
+    """Measures while the learner trains and publishes without a pause; its updates a second as well."""
+    get(learner.updates.remote(1))  # it is up, and the tables have filled
+    ended = threading.Event()
+    done = 0
+
+    def train() -> None:
+        nonlocal done
+        while not ended.is_set():
+            version = get(learner.updates.remote(PUBLISH_EVERY)).version
+            get(server.publish.remote(version, learner.weights.remote()))
+            done += PUBLISH_EVERY
+
+    thread = threading.Thread(target=train)
+    began = time.perf_counter()
+    thread.start()
+    try:
+        values = measure()
+    finally:
+        ended.set()
+        thread.join()
+    return values, done / (time.perf_counter() - began)
+
+
+def _rate(pool: ActorPool, seconds: float) -> float:
+    """Environment steps a second of all actors."""
+    time.sleep(WARM)
+    began, first = time.perf_counter(), sum(_steps(pool))
+    time.sleep(seconds)
+    return (sum(_steps(pool)) - first) / (time.perf_counter() - began)
+
+
+def _steps(pool: ActorPool) -> list[int]:
+    """Of each actor, so far."""
+    return [stats.steps for stats in get([member.handle.stats.remote() for member in pool.members])]
+
+
+def _memory() -> list[Figure]:
+    """Proportional and resident set size of each of our processes; Ray's own as one."""
+    parts: dict[str, list[float]] = {}
+    for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
+        try:
+            memory, command = process.memory_full_info(), " ".join(process.cmdline())
+        except psutil.NoSuchProcess:
+            continue
+        sizes = parts.setdefault(_name(process, command), [0.0, 0.0])
+        sizes[0] += memory.pss / 2**20
+        sizes[1] += memory.rss / 2**20
+    total = sum(pss for pss, _ in parts.values())
+    figures = [Figure("memory of all, PSS", total, "MiB")]
+    for name, (pss, rss) in sorted(parts.items(), key=lambda part: -part[1][0]):
+        figures += [Figure(f"memory of {name}, PSS", pss, "MiB"), Figure(f"memory of {name}, RSS", rss, "MiB")]
+    return figures
+
+
+def _name(process: psutil.Process, command: str) -> str:
+    if process.pid == os.getpid():
+        return "driver"
+    if "replay.reverb_main" in command:
+        return "replay"
+    for title, name in (("PolicyServer", "policy server"), ("LearnerProcess", "learner")):
+        if f"ray::{title}" in command:
+            return name
+    if "ray::Actor" in command:
+        return f"actor {process.pid}"
+    return "Ray itself"

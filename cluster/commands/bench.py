@@ -1,0 +1,47 @@
+"""ocelot bench."""
+
+from typing import Annotated
+
+import typer
+
+from cluster.commands.options import Json, write_json
+
+app = typer.Typer(help="Speed, against what it could be.", no_args_is_help=True)
+
+Quick = Annotated[bool, typer.Option("--quick", help="Under a minute, and less exact.")]
+Dtype = Annotated[str, typer.Option(help="Of weights and cache: float32 or bfloat16.")]
+
+
+@app.command()
+def decode(quick: Quick = False, dtype: Dtype = "float32", json: Json = None) -> None:
+    """The decoding engine alone, in one process: 4 layers of width 128, 64 slots, 256 tokens, CartPole."""
+    from cluster import bench
+    from cluster.bench_decode import decode as measure
+
+    seconds, repeats = _effort(quick)
+    figures = [measure(threads, _checked(dtype), seconds, repeats) for threads in (1, 2)]
+    bench.show(figures)
+    write_json(json, bench.result(figures))
+
+
+@app.command()
+def loop(quick: Quick = False, dtype: Dtype = "float32", json: Json = None) -> None:
+    """The whole loop (two actor processes, server, replay), without and with the learner; memory of each process."""
+    from cluster import bench
+    from cluster.bench_loop import loop as measure
+
+    seconds, repeats = _effort(quick)
+    figures = measure(_checked(dtype), seconds, repeats)
+    bench.show(figures)
+    write_json(json, bench.result(figures))
+
+
+def _effort(quick: bool) -> tuple[float, int]:
+    """Seconds of one measurement, and how often it is repeated."""
+    return (2.0, 3) if quick else (10.0, 5)
+
+
+def _checked(dtype: str) -> str:
+    if dtype not in ("float32", "bfloat16"):
+        raise typer.BadParameter(f"'{dtype}' must be float32 or bfloat16", param_hint="--dtype")
+    return dtype
