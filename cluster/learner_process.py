@@ -85,6 +85,7 @@ class LearnerProcess:
                 start.model.config.context,
                 {task.name: task.weight for task in config.tasks},
                 config.run.seed,
+                attention_steps=start.model.config.attention_steps,
             )
             self._feeder = Feeder(self._replay, demonstrations)
         self._waiting_since: float | None = None

@@ -82,6 +82,7 @@ class Pretraining:
             begin.model.config.context,
             {task.name: task.weight for task in config.tasks},
             config.run.seed,
+            attention_steps=begin.model.config.attention_steps,
         )
         if resume is not None:
             self.learner.restore(resume / TRAINING_STATE)

@@ -1,8 +1,8 @@
 """Where a context begins: the one rule that the policy server, the actors' records and the learner's windows share.
 
 A context holds whole timesteps and at most L tokens. When the next step does not fit any more, the oldest half of the
-steps is dropped in one block, so that the rest is prefilled anew rarely, and every forward pass while acting is one
-that training could have seen.
+steps is dropped in one block (more, where attention does not reach that far back), so that the rest is prefilled anew
+rarely, and every forward pass while acting is one that training could have seen.
 """
 
 from policy.errors import SpaceError
@@ -22,8 +22,16 @@ def fitting_steps(context: int, step_tokens: int, task: str = "task") -> int:
     return context // step_tokens
 
 
-def next_start(start: int, step: int, fit: int) -> int:
-    """Where the context of `step` begins, given where the one before began; `fit` as from `fitting_steps`."""
+def next_start(start: int, step: int, fit: int, attention_steps: int | None = None) -> int:
+    """Where the context of `step` begins, given where the one before began.
+
+    Args:
+        start: step at which the context began so far.
+        step: the step that is about to be added.
+        fit: as from `fitting_steps`.
+        attention_steps: as in `PolicyConfig`: steps further back are seen by nobody, so a slide keeps none of them.
+    """
     if step - start + 1 <= fit:
         return start
-    return step - fit // 2
+    kept = fit // 2 if attention_steps is None else min(fit // 2, attention_steps)
+    return step - kept

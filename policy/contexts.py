@@ -14,9 +14,11 @@ class Contexts:
     Args:
         slots: how many.
         context: tokens in each, at most (L).
+        attention_steps: as in `PolicyConfig`.
     """
 
-    def __init__(self, slots: int, context: int):
+    def __init__(self, slots: int, context: int, attention_steps: int | None):
+        self.attention_steps = attention_steps
         self.tokens = np.full((slots, context), DEFAULT.pad, dtype=np.int64)
         self.length = np.zeros(slots, dtype=np.int64)  # tokens in the context
         self.cached = np.zeros(slots, dtype=np.int64)  # so many of them are in the cache
@@ -43,7 +45,7 @@ class Contexts:
         full = slots[self.step[slots] + 1 - self.start[slots] + 1 > context // self.size[slots]]
         for slot in full.tolist():
             size, step, before = int(self.size[slot]), int(self.step[slot]) + 1, int(self.start[slot])
-            start = next_start(before, step, context // size)
+            start = next_start(before, step, context // size, self.attention_steps)
             dropped, length = (start - before) * size, int(self.length[slot])
             self.tokens[slot, : length - dropped] = self.tokens[slot, dropped:length].copy()
             self.length[slot], self.cached[slot], self.start[slot] = length - dropped, 0, start

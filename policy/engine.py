@@ -69,7 +69,7 @@ class Engine:
         self.model.embedding.freeze()
         self.version = version
         self.table = SlotTable(slots, idle)
-        self.contexts = Contexts(slots, model.config.context)
+        self.contexts = Contexts(slots, model.config.context, model.config.attention_steps)
         self.cache = Cache.empty(model.config, slots, self.dtype, self.device)
         self.counters = Counters()
         self._generator = torch.Generator(self.device).manual_seed(seed)

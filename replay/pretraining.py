@@ -24,6 +24,7 @@ class DemonstrationStream:
         weights: share of each task among windows, at least 0; None gives each the same.
         seed: of all shuffling.
         cached_steps: steps to keep in memory over all tasks; at least one episode of each is kept.
+        attention_steps: as in `PolicyConfig`.
 
     Raises:
         DatasetError: as `replay.demonstrations.load`, and for a task without datasets.
@@ -38,6 +39,7 @@ class DemonstrationStream:
         weights: Mapping[str, float] | None = None,
         seed: int = 0,
         cached_steps: int = 200_000,
+        attention_steps: int | None = None,
     ):
         for task, ids in datasets.items():
             if not ids:
@@ -52,6 +54,7 @@ class DemonstrationStream:
             task: _TaskWindows(
                 [Demonstrations(dataset_id, layouts[task]) for dataset_id in ids],
                 context,
+                attention_steps,
                 (seed, 1, index),
                 cached_steps // len(datasets),
             )
@@ -100,9 +103,17 @@ class DemonstrationStream:
 class _TaskWindows:
     """One task's share of the stream: epochs of blocks of episodes."""
 
-    def __init__(self, sources: list[Demonstrations], context: int, seed: tuple[int, ...], cached_steps: int):
+    def __init__(
+        self,
+        sources: list[Demonstrations],
+        context: int,
+        attention_steps: int | None,
+        seed: tuple[int, ...],
+        cached_steps: int,
+    ):
         self._sources = sources
         self._context = context
+        self._attention_steps = attention_steps
         self._seed = seed
         self._cached_steps = cached_steps
         self._episodes = [(source, index) for source in range(len(sources)) for index in range(len(sources[source]))]
@@ -150,7 +161,9 @@ class _TaskWindows:
         for episode in chosen:
             if episode not in self._cache:
                 source, index = self._episodes[episode]
-                self._cache[episode] = cut(self._sources[source].episode(index), self._context)
+                self._cache[episode] = cut(
+                    self._sources[source].episode(index), self._context, self._attention_steps
+                )
         windows = [window for episode in chosen for window in self._cache[episode]]
         shuffled = np.random.default_rng((*self._seed, epoch, first + 1)).permutation(len(windows))
         self._block = [windows[index] for index in shuffled]

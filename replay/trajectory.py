@@ -140,7 +140,7 @@ DTYPES = {
 }
 
 
-def cut(trajectory: Trajectory, context: int) -> list[Trajectory]:
+def cut(trajectory: Trajectory, context: int, attention_steps: int | None = None) -> list[Trajectory]:
     """Windows of at most `context` tokens (their tail aside) in which every step has a loss exactly once.
 
     A window begins where a context began and ends where that context slid, so the learner sees each step in the very
@@ -153,7 +153,7 @@ def cut(trajectory: Trajectory, context: int) -> list[Trajectory]:
         fit = fitting_steps(context, trajectory.tokens.shape[1], trajectory.task)
         starts, start = [], 0
         for step in range(len(trajectory)):
-            start = next_start(start, step, fit)
+            start = next_start(start, step, fit, attention_steps)
             starts.append(start)
     windows, first = [], trajectory.burn_in
     for step in range(first + 1, len(trajectory) + 1):

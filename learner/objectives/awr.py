@@ -1,7 +1,7 @@
 """Advantage-weighted regression: -exp(A / temperature) log pi, A = G - V (AWR, arXiv 1910.00177, equations 8 and 9).
 
-G is a lambda return (lambda 1: Monte-Carlo). MARWIL (arXiv 2018, NeurIPS) is the setting lambda_ 1 and a `limit`
-so high that it never cuts; its c^2 is our running scale per task.
+G is a lambda return of V itself (lambda 1: Monte-Carlo). MARWIL (arXiv 2018, NeurIPS) is the setting lambda_ 1 and a
+`limit` so high that it never cuts; its c^2 is our running scale per task.
 """
 
 from dataclasses import dataclass
@@ -31,9 +31,8 @@ class Settings:
 
 def loss(update: Update) -> Loss:
     settings, view, batch = update.settings, update.view, update.view.batch
-    assert update.target is not None
     returns = lambda_returns(
-        batch.rewards, update.target.values[:, 1:], batch.terminated, batch.length, update.discount, settings.lambda_
+        batch.rewards, view.values[:, 1:], batch.terminated, batch.length, update.discount, settings.lambda_
     )  # [B, N]
     advantages = returns - view.values[:, :-1]
     policy, metrics = weighted_cloning(
@@ -51,4 +50,4 @@ def loss(update: Update) -> Loss:
     return policy + settings.value_weight * value, metrics
 
 
-OBJECTIVE = Objective("awr", Settings, loss, uses_target=True)
+OBJECTIVE = Objective("awr", Settings, loss)

@@ -101,7 +101,7 @@ def test_awr_equals_a_loop_over_steps():
     scale = float(np.sqrt(np.mean(np.square(advantages))))
     weights = [min(np.exp(a / scale / 0.7), 3.0) for a in advantages]
     expected = -sum(w * p for w, p in zip(weights, log_probs, strict=True)) / len(weights)
-    assert float(loss) == pytest.approx(expected, rel=1e-6)
+    assert float(loss.detach()) == pytest.approx(expected, rel=1e-6)
 
 
 def test_factored_actions_share_the_weight_of_their_step():
