@@ -157,6 +157,8 @@ class PretrainConfig(Section):
     """The optimiser and what the objectives need."""
     schedule: ScheduleConfig = [_with_all_settings(Entry("bc"))]
     """Which updates, in which order, on which data."""
+    held_out: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of each task's episodes that is not trained on, but gives losses/held_out."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """Evaluations."""
     server: ServerConfig = ServerConfig()

@@ -16,10 +16,14 @@ from cluster.start import TRAINING_STATE, Start, fresh, from_checkpoint
 from learner.learner import Learner
 from learner.schedule import Schedule
 from learner.types import ScheduleError
+from learner.view import View
+from replay.batch import collate
 from replay.pretraining import DemonstrationStream
 from replay.trajectory import Trajectory
 
 LOG = logging.getLogger("ocelot")
+HELD_OUT_EVERY = 50  # updates, where log_every divides it
+HELD_OUT_WINDOWS = 32  # of each task
 STREAM = "stream.json"  # position of the demonstrations, beside the training state
 
 
@@ -83,7 +87,9 @@ class Pretraining:
             {task.name: task.weight for task in config.tasks},
             config.run.seed,
             attention_steps=begin.model.config.attention_steps,
+            held_out=config.held_out,
         )
+        self.held_out = self.stream.held_out_windows(HELD_OUT_WINDOWS)
         if resume is not None:
             self.learner.restore(resume / TRAINING_STATE)
             self.stream.restore(json.loads((resume / TRAINING_STATE / STREAM).read_text()))
@@ -105,6 +111,8 @@ class Pretraining:
                     values = {f"losses/{name}": sums[name] / seen[name] for name in sums}
                     now = time.monotonic()
                     values["charts/updates_per_second"] = (update - logged) / max(now - logged_at, 1e-9)
+                    if self.held_out and (update % HELD_OUT_EVERY == 0 or update == total):
+                        values["losses/held_out"] = self._held_out_loss()
                     board.scalars(values, update)
                     progress.update(update, _note(values))
                     sums.clear()
@@ -117,6 +125,13 @@ class Pretraining:
                 every = config.evaluation.every
                 if every and update % every == 0 and update < total:
                     board.scalars(evaluate_run(config, self.run_directory, self._save(), update), update)
+
+    def _held_out_loss(self) -> float:
+        """Mean cross-entropy of the held-out action tokens."""
+        import torch
+
+        with torch.no_grad():
+            return -float(View(self.learner.published(), collate(self.held_out)).action_log_probs.mean())
 
     def _fetch(self, table: str, count: int) -> list[Trajectory]:
         return self.stream.windows(count)

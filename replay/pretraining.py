@@ -25,6 +25,7 @@ class DemonstrationStream:
         seed: of all shuffling.
         cached_steps: steps to keep in memory over all tasks; at least one episode of each is kept.
         attention_steps: as in `PolicyConfig`.
+        held_out: share of each task's episodes that the stream leaves out, for `held_out_windows`.
 
     Raises:
         DatasetError: as `replay.demonstrations.load`, and for a task without datasets.
@@ -40,6 +41,7 @@ class DemonstrationStream:
         seed: int = 0,
         cached_steps: int = 200_000,
         attention_steps: int | None = None,
+        held_out: float = 0.0,
     ):
         for task, ids in datasets.items():
             if not ids:
@@ -57,6 +59,7 @@ class DemonstrationStream:
                 attention_steps,
                 (seed, 1, index),
                 cached_steps // len(datasets),
+                held_out,
             )
             for index, (task, ids) in enumerate(datasets.items())
         }
@@ -68,6 +71,10 @@ class DemonstrationStream:
             DatasetError: when an episode turns out damaged.
         """
         return [next(self) for _ in range(count)]
+
+    def held_out_windows(self, count: int) -> list[Trajectory]:
+        """Up to `count` windows of each task's held-out episodes, spread evenly over them; always the same."""
+        return [window for windows in self._tasks.values() for window in windows.held_out(count)]
 
     def __iter__(self) -> Iterator[Trajectory]:
         return self
@@ -110,14 +117,20 @@ class _TaskWindows:
         attention_steps: int | None,
         seed: tuple[int, ...],
         cached_steps: int,
+        held_out: float,
     ):
         self._sources = sources
         self._context = context
         self._attention_steps = attention_steps
         self._seed = seed
         self._cached_steps = cached_steps
-        self._episodes = [(source, index) for source in range(len(sources)) for index in range(len(sources[source]))]
-        self._steps = np.concatenate([source.steps for source in sources])
+        episodes = [(source, index) for source in range(len(sources)) for index in range(len(sources[source]))]
+        order = np.random.default_rng((*seed, 0, 0)).permutation(len(episodes))
+        left_out = min(round(held_out * len(episodes)), len(episodes) - 1)
+        self._held_out = [episodes[index] for index in sorted(order[:left_out])]
+        kept = sorted(order[left_out:])
+        self._episodes = [episodes[index] for index in kept]
+        self._steps = np.concatenate([source.steps for source in sources])[kept]
         self._cache: dict[int, list[Trajectory]] = {}
         self._go(epoch=0, first=0, position=0)
 
@@ -130,6 +143,15 @@ class _TaskWindows:
         window = self._block[self._position]
         self._position += 1
         return window
+
+    def held_out(self, count: int) -> list[Trajectory]:
+        windows = [
+            window
+            for source, index in self._held_out
+            for window in cut(self._sources[source].episode(index), self._context, self._attention_steps)
+        ]
+        chosen = np.linspace(0, len(windows) - 1, min(count, len(windows))).round().astype(int)
+        return [windows[index] for index in chosen]
 
     def state(self) -> dict[str, int]:
         return {
@@ -161,9 +183,7 @@ class _TaskWindows:
         for episode in chosen:
             if episode not in self._cache:
                 source, index = self._episodes[episode]
-                self._cache[episode] = cut(
-                    self._sources[source].episode(index), self._context, self._attention_steps
-                )
+                self._cache[episode] = cut(self._sources[source].episode(index), self._context, self._attention_steps)
         windows = [window for episode in chosen for window in self._cache[episode]]
         shuffled = np.random.default_rng((*self._seed, epoch, first + 1)).permutation(len(windows))
         self._block = [windows[index] for index in shuffled]

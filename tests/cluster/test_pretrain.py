@@ -69,6 +69,12 @@ def test_what_a_run_leaves(pretrained: RunDirectory):
     assert extra["return_scales"].keys() == {"gym/CartPole-v1", "gym/Pendulum-v1"}
 
 
+def test_episodes_are_held_out_and_their_loss_is_logged(demonstrations, tmp_path):
+    config, run = run_of(tmp_path, held_out=0.25, run__updates=50, run__log_every=25)
+    pretrain(config, run)
+    assert [step for step, _ in scalars(run.path)["losses/held_out"]] == [50]
+
+
 def test_a_schedule_that_needs_actors_is_refused(demonstrations, tmp_path):
     config, run = run_of(tmp_path, schedule=[{"objective": "bc", "data": {"online": 1.0}}])
     with pytest.raises(ScheduleError, match="draws from online"):
