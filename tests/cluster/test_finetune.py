@@ -1,6 +1,7 @@
 """The whole loop through the command line: everything is killed once, Ctrl-C stops it, the same command finishes it."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from cluster.config import FinetuneConfig
 from cluster.config_files import load
+from cluster.finetune import finetune
 from cluster.incarnation import current_incarnation
 from cluster.interrupt import INTERRUPTED
 from cluster.rundir import RunDirectory
@@ -62,7 +64,8 @@ def story(pretrained: RunDirectory, tmp_path_factory: pytest.TempPathFactory) ->
     file = write(folder / "finetune.yaml", config)
     command = [sys.executable, "-c", "from cluster.cli import main; main()", "finetune", str(file)]
     run = RunDirectory(folder / "finetuned")
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # A process group of its own: a terminal's Ctrl-C goes to every process of the group.
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
         progressed(run, process)
         for title in ("ray::Actor", "replay.reverb_main", "ray::LearnerProcess", "ray::PolicyServer"):
@@ -70,7 +73,7 @@ def story(pretrained: RunDirectory, tmp_path_factory: pytest.TempPathFactory) ->
             progressed(run, process)
         children = psutil.Process(process.pid).children(recursive=True)
         incarnation = current_incarnation(run.path)
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
@@ -185,3 +188,35 @@ def test_a_checkpoint_is_whole_and_names_its_replay(story: Story):
         len(story.run.complete_checkpoints())
         == load(FinetuneConfig, [story.run.path / "config.yaml"]).run.keep_checkpoints
     )
+
+
+def test_replay_paces_a_run_without_a_number_of_steps(ray_cluster, pretrained: RunDirectory, tmp_path):
+    """Acting with return tokens, evaluating on the way, on the memory backend."""
+    config = load(
+        FinetuneConfig,
+        [
+            write(
+                tmp_path / "config.yaml",
+                changed(
+                    FINETUNE,
+                    run__folder=str(tmp_path),
+                    checkpoint=str(pretrained.path),
+                    schedule=[{"objective": "return_conditioned", "batch": 8, "data": {"online": 1.0}}],
+                    replay={
+                        "backend": "memory",
+                        "tables": {"online": {"min_size": 8, "samples_per_insert": 2.0, "error_buffer": 16.0}},
+                    },
+                    actors__steps=None,
+                    actors__with_return=True,
+                    learner={"publish": "average", "optimiser_at_switch": "keep"},
+                    evaluation={"every": 12, "episodes": 2, "temperatures": [0.0]},
+                ),
+            )
+        ],
+    )
+    run = RunDirectory.create(config)
+    finetune(config, run)
+    assert [row["updates"] for row in run.evaluations()] == [12, 12, 24, 24]
+    ratio = scalars(run.path)["replay/samples_per_insert/online"][-1][1]
+    assert 0.5 < ratio < 4.0
+    assert extra(run)["acting"]["with_return"]
