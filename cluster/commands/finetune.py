@@ -20,7 +20,10 @@ def finetune(
     json: Json = None,
     help_config: Annotated[bool, help_config(_model)] = False,
 ) -> None:
-    """Trains a policy online: Ray, actors, policy server, replay, learner. The same command again resumes."""
+    """Trains a policy online: Ray, actors, policy server, replay, learner.
+
+    Ctrl-C stops after a checkpoint, with exit status 130; the same command again resumes.
+    """
     from cluster.config import FinetuneConfig
     from cluster.config_files import load
     from cluster.finetune import finetune as train

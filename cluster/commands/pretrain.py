@@ -20,7 +20,10 @@ def pretrain(
     json: Json = None,
     help_config: Annotated[bool, help_config(_model)] = False,
 ) -> None:
-    """Trains a policy offline, from demonstrations. The same command again resumes."""
+    """Trains a policy offline, from demonstrations.
+
+    Ctrl-C stops after a checkpoint, with exit status 130; the same command again resumes.
+    """
     from cluster.config import PretrainConfig
     from cluster.config_files import load
     from cluster.pretrain import pretrain as train
