@@ -30,9 +30,9 @@ class Huge(Toy):
         return observation, 3e38, terminated, truncated, info
 
 
-gymnasium.register("NaN-v0", Toy, kwargs={"fault": "nan", "chance": 1.0})
-gymnasium.register("Raises-v0", Toy, kwargs={"fault": "step", "chance": 1.0})
-gymnasium.register("Rarely-v0", Toy, kwargs={"fault": "step", "chance": 0.005})
-gymnasium.register("Huge-v0", Huge)
-gymnasium.register("Graph-v0", Graph)
-gymnasium.register("Unbounded-v0", Unbounded)
+gymnasium.register("NaN-v0", f"{__name__}:Toy", kwargs={"fault": "nan", "chance": 1.0})
+gymnasium.register("Raises-v0", f"{__name__}:Toy", kwargs={"fault": "step", "chance": 1.0})
+gymnasium.register("Rarely-v0", f"{__name__}:Toy", kwargs={"fault": "step", "chance": 0.005})
+gymnasium.register("Huge-v0", f"{__name__}:Huge")
+gymnasium.register("Graph-v0", f"{__name__}:Graph")
+gymnasium.register("Unbounded-v0", f"{__name__}:Unbounded")
