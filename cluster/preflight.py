@@ -39,9 +39,7 @@ def problems():
             try:
                 ctypes.CDLL(library)
             except OSError:
-                found.append(
-                    f"The library {library} is missing. On Debian and Ubuntu: apt-get install {package}"
-                )
+                found.append(f"The library {library} is missing. On Debian and Ubuntu: apt-get install {package}")
     free = shutil.disk_usage(".").free / 1e9
     if free < DISK_GB:
         found.append(f"{DISK_GB} GB of free disk are needed, here are {free:.1f} GB. Free some, or use another disk")

@@ -21,7 +21,5 @@ def required(task: str) -> Reference:
     """
     known = find(task)
     if known is None:
-        raise ComparisonError(
-            f"{task} has no reference scores (`ocelot domains {task}`), so it has no score"
-        )
+        raise ComparisonError(f"{task} has no reference scores (`ocelot domains {task}`), so it has no score")
     return known

@@ -36,10 +36,10 @@ def load(dataset_id: str, layout: Layout) -> Iterator[Trajectory]:
 
 
 def local_ids() -> list[str]:
-    """Ids of all local Minari datasets, sorted."""
+    """Ids of all local Minari datasets, sorted; those whose recording was interrupted left out."""
     import minari
 
-    return sorted(minari.list_local_datasets())
+    return sorted(name for name, metadata in minari.list_local_datasets().items() if metadata.get(COMPLETE, True))
 
 
 class Demonstrations:

@@ -1,5 +1,6 @@
 """Episodes into Minari datasets, by Minari's own writer, so that its loader reads them."""
 
+import shutil
 import warnings
 from collections.abc import Sequence
 from types import TracebackType
@@ -16,7 +17,8 @@ AT_ONCE = 20  # episodes held in memory before they are written
 class Recorder:
     """Writes one dataset, an episode at a time, holding few in memory. Use it as a context manager.
 
-    A recording that ends with an exception is deleted; one whose process was killed is refused by `load`.
+    A recording that ends with an exception is deleted; one whose process was killed is refused by `load`, and replaced
+    by the next recording of its name.
 
     Args:
         dataset_id: "namespace/name-v0", as Minari wants it.
@@ -54,6 +56,7 @@ class Recorder:
             parse_dataset_id(dataset_id)
         except (ValueError, TypeError):  # TypeError where the version is missing
             raise DatasetError(f"'{dataset_id}' is no dataset id; write it as namespace/name-v0") from None
+        _discard_interrupted(dataset_id)
         self.dataset_id = dataset_id
         self._spaces = observation_space, action_space
         self._waiting: list[Any] = []
@@ -140,8 +143,6 @@ class Recorder:
 
     def discard(self) -> None:
         """Deletes the dataset."""
-        import shutil
-
         shutil.rmtree(self._dataset.storage.data_path.parent)
 
     def __enter__(self) -> "Recorder":
@@ -172,3 +173,13 @@ def _stack(space: Any, values: Sequence[Any]) -> Any:
     stacked = np.asarray(values, dtype=space.dtype).reshape(len(values), *space.shape)
     # Minari takes a two-dimensional uint8 array for an image, and a list of vectors for what it is.
     return list(stacked) if stacked.dtype == np.uint8 else stacked
+
+
+def _discard_interrupted(dataset_id: str) -> None:
+    """Deletes what a recording of this name left that was killed before its end; a complete dataset stays."""
+    import minari
+    from minari.storage import get_dataset_path
+
+    metadata = minari.list_local_datasets().get(dataset_id, {})
+    if metadata.get(COMPLETE, True) is False:
+        shutil.rmtree(get_dataset_path(dataset_id))

@@ -42,11 +42,6 @@ class Reference:
     seed: int
     versions: dict[str, str]
 
-    def score(self, returns: np.ndarray | float) -> np.ndarray:
-        """100 (return - random) / (expert - random), of any shape."""
-        span = self.expert.mean - self.random.mean
-        return 100.0 * (np.asarray(returns, dtype=np.float64) - self.random.mean) / span
-
 
 def load(task: str) -> Reference:
     """The reference of a task: the person's own measurement, or the one that comes with Ocelot.

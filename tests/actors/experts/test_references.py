@@ -1,16 +1,10 @@
 import json
 
-import numpy as np
 import pytest
 
 from actors.experts import references
 from actors.experts.references import Measurement, Reference
 from actors.experts.types import ExpertError
-
-
-def test_random_scores_0_and_the_expert_100():
-    reference = Reference("t", Measurement("r", 2, -50.0, -60.0, -40.0), Measurement("e", 2, 150.0, 1.0, 2.0), 0, {})
-    assert reference.score(np.array([[-50.0, 150.0], [50.0, 250.0]])).tolist() == [[0.0, 100.0], [50.0, 150.0]]
 
 
 @pytest.mark.parametrize("task", ["control/cartpole-swingup", "gym/Acrobot-v1", "gym/CartPole-v1", "gym/Pendulum-v1"])
