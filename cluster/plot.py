@@ -15,6 +15,7 @@ def plot(comparison: Comparison, file: Path) -> None:
 
     names, known = arms(comparison.rows), tasks(comparison.rows)
     shown = temperatures(comparison.rows)
+    drawn = [temperature for temperature in shown if temperature is not None]
     figure = Figure(figsize=(1.6 + 3.4 * len(known), 1.4 + 0.42 * len(names)), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(known), sharey=True, squeeze=False)[0]
@@ -25,7 +26,8 @@ def plot(comparison: Comparison, file: Path) -> None:
                 for a in comparison.aggregates
                 if a.metric == "score" and (a.task, a.temperature) == (task, temperature)
             ]
-            shift = (index - (len(shown) - 1) / 2) * 0.18
+            # Players that act in their own way have one marker, in the middle of their line.
+            shift = 0.0 if temperature is None else (drawn.index(temperature) - (len(drawn) - 1) / 2) * 0.24
             panel.errorbar(
                 [a.value for a in own],
                 [names.index(a.arm) + shift for a in own],
@@ -41,7 +43,7 @@ def plot(comparison: Comparison, file: Path) -> None:
         panel.set_title(task, fontsize=10)
         panel.set_xlabel("normalised score (0 random, 1 expert)", fontsize=8)
     panels[0].set_yticks(range(len(names)), names)
-    panels[0].invert_yaxis()
+    panels[0].set_ylim(len(names) - 0.5, -0.5)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(shown), fontsize=8, title=caption(comparison))
     with writing(file):
