@@ -118,8 +118,10 @@ def test_the_same_command_finishes_the_run(story: Story):
 
 
 def test_every_process_that_was_killed_was_replaced(story: Story, points):
-    for name in ("actor_restarts", "replay_restarts", "learner_restarts", "server_restarts"):
+    for name in ("replay_restarts", "learner_restarts", "server_restarts"):
         assert max(value for _, value in points[f"faults/{name}"]) == 1, name
+    # One actor was killed; the death of the policy server may end both before the driver has seen it.
+    assert 1 <= max(value for _, value in points["faults/actor_restarts"]) <= 3
     assert "died" in (story.run.path / "ocelot.log").read_text()
 
 

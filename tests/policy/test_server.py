@@ -181,9 +181,12 @@ def test_new_weights_act_and_rebuild(server):
 def cluster():
     import ray
 
-    ray.init(num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
+    started = not ray.is_initialized()  # in a run of all tests, those of whole runs have started one already
+    if started:
+        ray.init("local", num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
     yield ray
-    ray.shutdown()
+    if started:
+        ray.shutdown()
 
 
 def test_it_serves_as_a_ray_actor(cluster):
