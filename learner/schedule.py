@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from learner.objectives import OBJECTIVES
 from learner.types import Objective, ScheduleError
+from replay.stream import split
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,8 @@ class Entry:
         return OBJECTIVES[self.objective]
 
     def counts(self) -> dict[str, int]:
-        """Windows from each table: shares of `batch`, rounded so that they sum to it (largest remainder)."""
-        exact = {table: share * self.batch for table, share in self.data.items()}
-        result = {table: int(value) for table, value in exact.items()}
-        rest = sorted(exact, key=lambda table: result[table] - exact[table])
-        for table in rest[: self.batch - sum(result.values())]:
-            result[table] += 1
-        return {table: count for table, count in result.items() if count}
+        """Windows from each table, as `replay.stream.split`."""
+        return split(self.data, self.batch)
 
 
 class Schedule:
