@@ -37,5 +37,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) cluster/preflight.py
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --disable-pip-version-check torch -c constraints.txt
-	$(BIN)/pip install --disable-pip-version-check -e '.[test]' -c constraints.txt
+	$(BIN)/pip install --disable-pip-version-check -e '.[test,docs]' -c constraints.txt
 	touch $@
