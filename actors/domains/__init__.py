@@ -18,8 +18,11 @@ class Domain(Protocol):
     DISCOUNT: float
     """Discount of its tasks."""
 
-    def make(self, name: str) -> gymnasium.Env:
-        """The environment of `domain/name`. Raises TaskError."""
+    def make(self, name: str, render: bool = False) -> gymnasium.Env:
+        """The environment of `domain/name`, whose `render` returns uint8 [height, width, 3] if asked for.
+
+        Raises TaskError.
+        """
 
     def names(self) -> list[str]:
         """Names of its tasks, without the domain."""
@@ -28,14 +31,17 @@ class Domain(Protocol):
 DOMAINS: dict[str, Domain] = {"control": control, "gym": gym}
 
 
-def make(task: str) -> gymnasium.Env:
+def make(task: str, render: bool = False) -> gymnasium.Env:
     """A new environment of a task such as `gym/CartPole-v1` or `control/cartpole-swingup`.
+
+    Args:
+        render: its `render` will be asked for frames, uint8 [height, width, 3].
 
     Raises:
         TaskError: when the task or its domain is unknown (names the nearest known), or cannot be made here.
     """
     domain, name = _split(task)
-    return domain.make(name)
+    return domain.make(name, render=True) if render else domain.make(name)
 
 
 def task_layout(task: str, action_bins: int = 1024, text: TextTokenizer | None = None) -> Layout:

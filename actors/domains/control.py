@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import sys
 from collections import OrderedDict
 from functools import cache
 from typing import Any
@@ -13,15 +14,18 @@ from actors.errors import TaskError
 
 DISCOUNT = 0.99
 
+FRAME = 240, 320  # height and width of what `render` draws
 UNLIMITED = 1e10  # MuJoCo's mjMAXVAL: how the suite writes an actuator without limits
 
 
-def make(name: str) -> gymnasium.Env:
+def make(name: str, render: bool = False) -> gymnasium.Env:
     """The environment of `domain-task`.
 
     Raises:
         TaskError: unknown name (names the nearest), or dm_control does not load on this machine (says why).
     """
+    if render and sys.platform == "linux":
+        os.environ.setdefault("MUJOCO_GL", "egl")  # draws without a display, in software where there is no GPU
     known = names()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3)
@@ -43,8 +47,11 @@ class SuiteEnv(gymnasium.Env):
     that the task ends (discount 0) terminated.
     """
 
+    render_mode = "rgb_array"
+
     def __init__(self, domain: str, task: str):
         self._env = _suite().load(domain, task, task_kwargs={"random": 0})
+        self.metadata = {"render_modes": ["rgb_array"], "render_fps": round(1.0 / self._env.control_timestep())}
         self.observation_space = gymnasium.spaces.Dict(
             OrderedDict(
                 (key, gymnasium.spaces.Box(-np.inf, np.inf, spec.shape, np.float32))
@@ -68,6 +75,10 @@ class SuiteEnv(gymnasium.Env):
         ended = timestep.last()
         terminated = ended and timestep.discount == 0.0
         return self._observation(timestep), float(timestep.reward), terminated, ended and not terminated, {}
+
+    def render(self) -> Any:
+        """The scene from the task's first camera, uint8 [height, width, 3]. RuntimeError without a GL library."""
+        return self._env.physics.render(*FRAME, camera_id=0)
 
     def close(self) -> None:
         self._env.close()

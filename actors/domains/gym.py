@@ -12,7 +12,7 @@ DISCOUNT = 0.99
 OWN = tuple(f"gymnasium.envs.{family}" for family in ("classic_control", "toy_text", "box2d", "mujoco"))
 
 
-def make(name: str) -> gymnasium.Env:
+def make(name: str, render: bool = False) -> gymnasium.Env:
     """The environment of an id, or of `module:id` after importing the module.
 
     Raises:
@@ -20,7 +20,7 @@ def make(name: str) -> gymnasium.Env:
     """
     task = f"gym/{name}"
     try:
-        return gymnasium.make(name, disable_env_checker=True)
+        return gymnasium.make(name, disable_env_checker=True, render_mode="rgb_array" if render else None)
     except gymnasium.error.UnregisteredEnv as error:
         near = difflib.get_close_matches(name, list(gymnasium.registry), n=3)
         hint = f"did you mean {' or '.join(f'gym/{other}' for other in near)}?" if near else str(error)
