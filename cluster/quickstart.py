@@ -7,8 +7,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from cluster import comparison_files
-from cluster.comparison import Comparison, Reference, Row
+from cluster.comparing import files as comparison_files
+from cluster.comparing.comparison import Comparison, Reference, Row
 from cluster.config import FinetuneConfig, PretrainConfig
 from cluster.config_files import ConfigError, load
 from cluster.players import player_returns

@@ -1,6 +1,6 @@
 """The returns that score 0 and 1 on a task, as they were measured."""
 
-from cluster.comparison import ComparisonError, Reference
+from cluster.comparing.comparison import ComparisonError, Reference
 
 
 def find(task: str) -> Reference | None:

@@ -14,7 +14,7 @@ def compare(
     json: Json = None,
 ) -> None:
     """Holds arms against each other: scores with 95% intervals as a table, Markdown, a plot and JSON."""
-    from cluster.comparison_files import read, write
+    from cluster.comparing.files import read, write
 
     comparison = read(runs)
     write(comparison, out)

@@ -42,7 +42,7 @@ def _with_score(row: dict[str, Any]) -> dict[str, Any]:
     """The row with its mean return and, where the task has reference scores, its score: value, low, high."""
     import numpy as np
 
-    from cluster.intervals import mean_of_means
+    from cluster.comparing.intervals import mean_of_means
     from cluster.reference_scores import find
 
     returns = np.asarray(row["returns"])
@@ -52,7 +52,7 @@ def _with_score(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _acting(row: dict[str, Any]) -> str:
-    from cluster.report import acting
+    from cluster.comparing.tables import acting
 
     return acting(row["temperature"])
 

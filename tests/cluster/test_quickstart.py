@@ -3,7 +3,7 @@ import json
 import pytest
 
 from cluster import quickstart
-from cluster.comparison import Comparison
+from cluster.comparing.comparison import Comparison
 from cluster.config import FinetuneConfig, PretrainConfig
 from cluster.config_files import ConfigError, load
 from cluster.preflight import problems

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cluster import plot, report
-from cluster.compare import aggregate
-from cluster.comparison import Comparison, ComparisonError, Reference, Row
+from cluster.comparing import plot, tables
+from cluster.comparing.aggregates import aggregate
+from cluster.comparing.comparison import Comparison, ComparisonError, Reference, Row
 from cluster.config_files import read_yaml
 from cluster.environment import describe_environment
 from cluster.reference_scores import required
@@ -48,12 +48,12 @@ def write(comparison: Comparison, out: Path) -> None:
 
     with writing(out):
         out.mkdir(parents=True, exist_ok=True)
-        (out / "comparison.md").write_text(report.markdown(comparison))
+        (out / "comparison.md").write_text(tables.markdown(comparison))
     plot.plot(comparison, out / "comparison.png")
     comparison.save(out / FILE)
     console = Console()
-    console.print(report.table(comparison))
-    for line in report.differences(comparison):
+    console.print(tables.table(comparison))
+    for line in tables.differences(comparison):
         console.print(line, highlight=False, soft_wrap=True)
     print(f"Written: {out / FILE}, {out / 'comparison.md'}, {out / 'comparison.png'}")
 

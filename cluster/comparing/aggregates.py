@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from cluster.comparison import Aggregate, ComparisonError, Reference, Row
-from cluster.intervals import Estimate, interquartile_mean, mean_of_means
+from cluster.comparing.comparison import Aggregate, ComparisonError, Reference, Row
+from cluster.comparing.intervals import Estimate, interquartile_mean, mean_of_means
 
 EPISODES = "95% over this checkpoint's episodes"
 SEEDS = "95% over seeds"

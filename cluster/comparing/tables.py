@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
-from cluster.compare import arms, tasks, temperatures
-from cluster.comparison import Aggregate, Comparison
+from cluster.comparing.aggregates import arms, tasks, temperatures
+from cluster.comparing.comparison import Aggregate, Comparison
 
 OVERALL = "all tasks"
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cluster.intervals import interquartile_mean, mean_of_means
+from cluster.comparing.intervals import interquartile_mean, mean_of_means
 
 
 def test_no_spread_no_interval():

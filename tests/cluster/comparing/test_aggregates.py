@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cluster.compare import EPISODES, SEEDS, aggregate, arms
-from cluster.comparison import Comparison, ComparisonError, Reference, Row
-from cluster.comparison_files import complete, read, write
-from cluster.report import cells, markdown
+from cluster.comparing.aggregates import EPISODES, SEEDS, aggregate, arms
+from cluster.comparing.comparison import Comparison, ComparisonError, Reference, Row
+from cluster.comparing.files import complete, read, write
+from cluster.comparing.tables import cells, markdown
 
 A, B = "gym/A-v0", "gym/B-v0"
 REFERENCES = {A: Reference(0.0, 100.0), B: Reference(-200.0, 0.0)}

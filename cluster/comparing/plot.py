@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from cluster.compare import arms, tasks, temperatures
-from cluster.comparison import Comparison
-from cluster.report import acting, caption
+from cluster.comparing.aggregates import arms, tasks, temperatures
+from cluster.comparing.comparison import Comparison
+from cluster.comparing.tables import acting, caption
 from cluster.rundir import writing
 
 
