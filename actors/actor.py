@@ -13,9 +13,9 @@ import numpy as np
 from actors.environments import Environments, StepResult
 from actors.errors import ServerSilent
 from actors.recorder import EPISODE_LIMIT, Recorder
-from actors.timing import Timing
 from policy.layout import Layout
 from policy.slots import SlotError
+from policy.timing import Timing
 from policy.types import ActReply, ActRequest
 from replay.errors import ReplayError, ReplayTimeout
 from replay.interface import Writer, connect
