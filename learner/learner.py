@@ -16,6 +16,7 @@ from learner.types import DivergedError, ScheduleError, TaskInfo, Update
 from learner.view import View
 from policy.model import Policy
 from policy.returns import ReturnScale
+from policy.timing import Timing
 from policy.types import Version
 from replay.batch import Batch, collate
 from replay.trajectory import Trajectory
@@ -57,6 +58,10 @@ class Learner:
         self.updates = 0
         self.incarnation = 0
         self.by_objective: dict[str, int] = {}
+        self.distributions: dict[str, torch.Tensor] = {}
+        """Of the last batch, as `View.distributions`."""
+        self.timing = Timing("batch", "forward", "backward", "optimise")
+        """Of `update`; on a GPU each part ends with a look at its result, so that it counts its own work."""
         for entry in schedule.entries:
             if entry.kind.with_return and any(info.return_scale is None for info in tasks.values()):
                 missing = [name for name, info in tasks.items() if info.return_scale is None]
@@ -74,22 +79,28 @@ class Learner:
             DivergedError: when the loss or a gradient is not finite; the weights are then still those before.
         """
         entry = self.schedule.at(self.updates)
-        batch = self.batch(entry, fetch)
+        with self.timing.add("batch"):
+            batch = self.batch(entry, fetch)
         lr = optimiser.learning_rate(self.config, self.updates)
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         self.optimiser.zero_grad(set_to_none=True)
-        with self._autocast():
-            loss, metrics = self.loss(entry, batch)
-        if not torch.isfinite(loss):
+        with self.timing.add("forward"):
+            with self._autocast():
+                loss, metrics = self.loss(entry, batch)
+            finite = bool(torch.isfinite(loss))
+        if not finite:
             raise self._diverged(entry, batch, f"loss is {float(loss.detach())}")
         if loss.requires_grad:
-            loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.config.clip)
-            if not torch.isfinite(norm):
+            with self.timing.add("backward"):
+                loss.backward()
+                norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.config.clip)
+                finite = bool(torch.isfinite(norm))
+            if not finite:
                 raise self._diverged(entry, batch, f"gradient norm is {float(norm)}")
-            self.optimiser.step()
-            self._move_average()
+            with self.timing.add("optimise"):
+                self.optimiser.step()
+                self._move_average()
             metrics["gradient_norm"] = norm
         self.updates += 1
         self.by_objective[entry.objective] = self.by_objective.get(entry.objective, 0) + 1
@@ -123,7 +134,9 @@ class Learner:
         discount = torch.tensor([self.tasks[task].discount for task in batch.tasks], device=self.device)
         number = self.by_objective.get(entry.objective, 0)
         view = View(self.policy, batch)
-        return entry.kind.loss(Update(view, target, discount, self.scale, self._settings(entry), number, count))
+        result = entry.kind.loss(Update(view, target, discount, self.scale, self._settings(entry), number, count))
+        self.distributions = view.distributions()
+        return result
 
     def published(self) -> Policy:
         """The network that acts: the latest weights or their moving average."""

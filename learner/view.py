@@ -1,13 +1,28 @@
 """One forward pass over a batch, and the heads that objectives read from it, each computed once, where asked."""
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 
-from policy.model import Policy
+from policy.model import Policy, legal_groups
 from policy.values import expectation
 from policy.vocabulary import DEFAULT
 from replay.batch import Batch
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Positions at which the same V ids are legal, m of them."""
+
+    index: torch.Tensor
+    """int64 [m]: which action token is predicted there, in [0, M); M + b: the one that follows the tail of row b."""
+    q: torch.Tensor
+    """Q of each id, in symlog space, [m, V]."""
+    log_probs: torch.Tensor
+    """Of each id under the policy, [m, V]."""
+    taken: torch.Tensor
+    """int64 [m]: place of the token that was taken among the ids; 0 after a tail, where none was."""
 
 
 class View:
@@ -30,6 +45,36 @@ class View:
         """Of every action token that has a loss, [M]."""
         batch = self.batch
         return self.policy.log_probs(self.hidden[batch.action_at], batch.action_token, batch.action_range)
+
+    @cached_property
+    def entropy(self) -> torch.Tensor:
+        """Mean entropy of the policy over the legal ids of the M action tokens, in nats."""
+        batch = self.batch
+        hidden = self.hidden[batch.action_at]
+        total = hidden.new_zeros(())
+        for start, stop, index in legal_groups(batch.action_range):
+            log_probs = torch.log_softmax(self.policy.logits(hidden[index], start, stop), dim=1)
+            total = total - (log_probs.exp() * log_probs).sum()
+        return total / max(1, len(batch.action_at))
+
+    @cached_property
+    def choices(self) -> list[Choice]:
+        """All legal ids where each of the M action tokens is predicted, and after each row's tail."""
+        batch = self.batch
+        count, rows = len(batch.action_at), torch.arange(len(batch.tasks), device=self.hidden.device)
+        row_of = batch.action_at // self.width  # [M], ascending
+        of_row = batch.action_range[torch.searchsorted(row_of, rows)]  # [B, 2]: an action's first token
+        tail = rows * self.width + batch.separator.gather(1, batch.length.unsqueeze(1)).squeeze(1)  # [B]
+        at = torch.cat([batch.action_at, tail])  # [M + B]
+        taken = torch.cat([batch.action_token - batch.action_range[:, 0], torch.zeros_like(rows)])
+        result = []
+        for start, stop, index in legal_groups(torch.cat([batch.action_range, of_row])):
+            hidden = self.hidden[at[index]]
+            log_probs = torch.log_softmax(self.policy.logits(hidden, start, stop), dim=1)
+            q = self.policy.action_values(hidden, start, stop)
+            result.append(Choice(index, q, log_probs, taken[index]))
+        assert sum(len(choice.index) for choice in result) == count + len(rows)
+        return result
 
     @cached_property
     def return_log_probs(self) -> torch.Tensor:

@@ -1,0 +1,41 @@
+"""What can be watched of an update: where its time goes, and the distributions behind its means."""
+
+import time
+
+import pytest
+import torch
+
+from learner.config import LearnerConfig
+from learner.learner import Learner
+from learner.schedule import Entry, Schedule
+from tests.learner.test_learner import TASKS, fetch, make
+
+
+@pytest.mark.parametrize(
+    ("objective", "names"),
+    [("bc", {"action_log_probs"}), ("awr", {"action_log_probs", "values"}), ("iql", {"action_log_probs", "values"})],
+)
+def test_distributions_are_those_that_the_objective_read(objective, names):
+    subject = make([Entry(objective, batch=6)])
+    policy = subject.update(fetch)[f"{objective}/policy"]
+    assert set(subject.distributions) == names
+    log_probs = subject.distributions["action_log_probs"]
+    assert (log_probs <= 0).all()
+    if objective == "bc":  # its loss is their mean
+        assert policy == pytest.approx(-float(log_probs.mean()), rel=1e-5)
+    if "values" in names:  # one for each step that has a loss
+        batch = subject.batch(subject.schedule.at(0), fetch)
+        assert subject.distributions["values"].shape == (int(batch.loss.sum()),)
+
+
+def test_parts_of_an_update_fill_its_time():
+    torch.manual_seed(1)
+    subject = Learner(make().policy, TASKS, LearnerConfig(), Schedule([Entry("bc", batch=6)]))
+    began = time.perf_counter()
+    for _ in range(5):
+        subject.update(fetch)
+    passed = time.perf_counter() - began
+    parts = subject.timing.seconds
+    assert set(parts) == {"batch", "forward", "backward", "optimise"}
+    assert all(seconds > 0 for seconds in parts.values())
+    assert sum(parts.values()) <= passed
