@@ -99,7 +99,7 @@ class EvaluationConfig(Section):
     """Evaluations while a run goes on and at its end."""
 
     every: NotNegative = 0
-    """Updates between two evaluations; 0: only after the last update."""
+    """Updates between two evaluations, the first before any update (online); 0: only after the last update."""
     episodes: NotNegative = 20
     """Episodes a task and temperature; 0: no evaluations."""
     temperatures: list[Annotated[float, Field(ge=0)]] = [0.0, 1.0]

@@ -46,8 +46,8 @@ def evaluate_checkpoint(
         arm: name in the rows; None takes the one in the checkpoint.
 
     Returns:
-        A row for each task and temperature: task, arm, version, env_steps, updates, temperature, seed, checkpoint,
-        returns and lengths of every episode, faults, seconds.
+        A row for each task and temperature: task, arm, version, env_steps, updates, training_seconds (None where no
+        run online led to it), temperature, seed, checkpoint, returns and lengths of every episode, faults, seconds.
 
     Raises:
         RunError, CheckpointError: no such checkpoint, or a task that it does not know.
@@ -85,6 +85,7 @@ def row(evaluation: "Evaluation", extra: dict[str, Any], checkpoint: str, arm: s
         "version": list(evaluation.version),
         "env_steps": extra.get("env_steps", 0),
         "updates": extra.get("updates", 0),
+        "training_seconds": extra.get("seconds"),
         "temperature": evaluation.temperature,
         "seed": evaluation.seed,
         "checkpoint": checkpoint,

@@ -14,9 +14,11 @@ from cluster.meters import Meters, tables
 from cluster.pacing import Pacing
 from cluster.processes import Processes
 from cluster.progress import Progress
+from cluster.provenance import weights_hash
 from cluster.run_evaluation import evaluate_run
 from cluster.rundir import RunDirectory, find_checkpoint
 from cluster.start import Start, fresh, from_checkpoint
+from cluster.stopwatch import Stopwatch
 from learner.schedule import Schedule
 from learner.types import DivergedError
 from policy.errors import OcelotError
@@ -47,6 +49,8 @@ def finetune(config: FinetuneConfig, run: RunDirectory) -> Path:
     resume = run.latest_checkpoint()
     before = None if config.checkpoint is None else find_checkpoint(config.checkpoint)
     begin = _begin(config, resume or before)
+    if before is not None and not resume:
+        run.note(start={"checkpoint": str(before), "weights_sha256": weights_hash(before)})
     update, steps = (begin.extra["updates"], begin.extra["env_steps"]) if resume else (0, 0)
     with run.logging(), stop_on_signals() as stop, local_ray():
         board = Board(run.path, steps + 1 if resume else None)
@@ -99,6 +103,7 @@ class Loop:
         if config.actors.steps is not None:
             self.pacing = Pacing(config.run.updates, config.actors.steps, config.actors.lead)
         self._steps_before = steps
+        self._stopwatch = Stopwatch(begin.extra.get("seconds", 0.0) if resume else 0.0)
         self._extra_steps = 0
         self._publishing: Any = None
         self._serving: Any = None
@@ -128,6 +133,8 @@ class Loop:
         name = self.config.run.name
         with Progress(f"Fine-tuning {name}", total, "updates", done=self.update) as progress:
             try:
+                if self.config.evaluation.every and self.update == 0:
+                    self._evaluate(self._save())  # where the curves of all arms begin
                 while self.update < total and not stop:
                     count = self._updates_now()
                     if count == 0:
@@ -248,7 +255,11 @@ class Loop:
         if update % config.run.checkpoint_every == 0 or last or evaluate:
             folder = self._save()
             if evaluate and not last:
-                self.board.scalars(evaluate_run(config, self.run_directory, folder, update), self.steps)
+                self._evaluate(folder)
+
+    def _evaluate(self, checkpoint: Path) -> None:
+        with self._stopwatch.paused():
+            self.board.scalars(evaluate_run(self.config, self.run_directory, checkpoint, self.update), self.steps)
 
     def _log(self, done: Updates) -> None:
         values = self._meters.scalars(self.update, self.steps, done, self.pool)
@@ -263,6 +274,7 @@ class Loop:
             "seed": config.run.seed,
             "updates": self.update,
             "env_steps": self.steps,
+            "seconds": self._stopwatch.seconds,
             "acting": {"with_return": config.actors.with_return, "return_kappa": config.actors.return_kappa},
         }
         return self.run_directory.save_checkpoint(

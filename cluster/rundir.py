@@ -117,6 +117,15 @@ class RunDirectory:
             shutil.rmtree(old)
         return folder
 
+    def note(self, **facts: Any) -> None:
+        """Adds to environment.json."""
+        file = self.path / "environment.json"
+        known = json.loads(file.read_text())
+        with writing(self.path):
+            new = file.with_name(".environment.json")
+            new.write_text(json.dumps(known | facts, indent=2) + "\n")
+            new.replace(file)
+
     def add_evaluation(self, row: dict[str, Any]) -> None:
         """Appends one line to evaluations.jsonl.
 

@@ -17,6 +17,7 @@ from cluster.config_files import load
 from cluster.finetune import finetune
 from cluster.incarnation import current_incarnation
 from cluster.interrupt import INTERRUPTED
+from cluster.provenance import weights_hash
 from cluster.rundir import RunDirectory
 from learner.objectives import OBJECTIVES
 from policy import checkpoint as files
@@ -218,7 +219,14 @@ def test_replay_paces_a_run_without_a_number_of_steps(ray_cluster, pretrained: R
     )
     run = RunDirectory.create(config)
     finetune(config, run)
-    assert [row["updates"] for row in run.evaluations()] == [12, 12, 24, 24]
+    evaluations = run.evaluations()
+    assert [row["updates"] for row in evaluations] == [0, 0, 12, 12, 24, 24]
+    assert [row["env_steps"] for row in evaluations[:2]] == [0, 0]
+    seconds = [row["training_seconds"] for row in evaluations[::2]]
+    assert 0.0 <= seconds[0] < seconds[1] < seconds[2]
+    begun = json.loads((run.path / "environment.json").read_text())["start"]
+    assert begun["checkpoint"] == str(pretrained.latest_checkpoint())
+    assert begun["weights_sha256"] == weights_hash(pretrained.latest_checkpoint())
     ratio = scalars(run.path)["replay/samples_per_insert/online"][-1][1]
     assert 0.5 < ratio < 4.0
     assert extra(run)["acting"]["with_return"]
