@@ -10,6 +10,7 @@ import torch
 
 from learner import optimiser, state
 from learner.config import LearnerConfig
+from learner.distributions import distributions
 from learner.scale import AdvantageScale
 from learner.schedule import Entry, Schedule
 from learner.types import DivergedError, ScheduleError, TaskInfo, Update
@@ -59,7 +60,7 @@ class Learner:
         self.incarnation = 0
         self.by_objective: dict[str, int] = {}
         self.distributions: dict[str, torch.Tensor] = {}
-        """Of the last batch, as `View.distributions`."""
+        """Of the last batch, as the function of that name."""
         self.timing = Timing("batch", "forward", "backward", "optimise")
         """Of `update`; on a GPU each part ends with a look at its result, so that it counts its own work."""
         for entry in schedule.entries:
@@ -135,7 +136,7 @@ class Learner:
         number = self.by_objective.get(entry.objective, 0)
         view = View(self.policy, batch)
         result = entry.kind.loss(Update(view, target, discount, self.scale, self._settings(entry), number, count))
-        self.distributions = view.distributions()
+        self.distributions = distributions(view)
         return result
 
     def published(self) -> Policy:
@@ -177,6 +178,13 @@ class Learner:
             if fast.grad is not None
         ]
         torch._foreach_lerp_([slow for slow, _ in pairs], [fast for _, fast in pairs], 1.0 - self.config.average)
+
+    def _clipped_returns(self, batch: Batch) -> torch.Tensor:
+        """How many returns of steps with a loss lie outside their task's return tokens, and so are clipped to them."""
+        known = [self.tasks[task].return_scale for task in batch.tasks]
+        low = torch.tensor([scale.low if scale else -torch.inf for scale in known], device=self.device).unsqueeze(1)
+        high = torch.tensor([scale.high if scale else torch.inf for scale in known], device=self.device).unsqueeze(1)
+        return (((batch.returns_to_go < low) | (batch.returns_to_go > high)) & batch.loss).sum()
 
     def _diverged(self, entry: Entry, batch: Batch, what: str) -> DivergedError:
         bad = [
