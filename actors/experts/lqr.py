@@ -1,5 +1,7 @@
 """The linear-quadratic regulator that scripted experts balance with."""
 
+from typing import Any
+
 import numpy as np
 
 
@@ -28,3 +30,28 @@ def gain(a: np.ndarray, b: np.ndarray, state_cost: np.ndarray, action_cost: floa
 def discretise(a: np.ndarray, b: np.ndarray, seconds: float) -> tuple[np.ndarray, np.ndarray]:
     """Continuous dynamics dx/dt = a x + b u, held for one step, to (a, b) of `gain`: to second order in the step."""
     return np.eye(len(a)) + a * seconds + a @ a * seconds**2 / 2.0, (b * seconds + a @ b * seconds**2 / 2.0)
+
+
+def linearise(physics: Any, position: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """(a, b) of `gain` for a MuJoCo model with one actuator, around a rest; the state is positions, then velocities.
+
+    Args:
+        physics: of dm_control.
+        position: [positions] at which it rests without action.
+        steps: of the simulation that one action lasts.
+    """
+    import mujoco
+
+    model = physics.model.ptr
+    rest = np.concatenate([position, np.zeros(model.nv)])
+
+    def after(state: np.ndarray, action: float) -> np.ndarray:
+        data = mujoco.MjData(model)
+        data.qpos[:], data.qvel[:], data.ctrl[:] = state[: model.nq], state[model.nq :], action
+        mujoco.mj_step(model, data, steps)
+        return np.concatenate([data.qpos, data.qvel])
+
+    small = 1e-5
+    nudges = small * np.eye(len(rest))
+    a = np.stack([after(rest + nudge, 0.0) - after(rest - nudge, 0.0) for nudge in nudges], axis=1) / (2 * small)
+    return a, (after(rest, small) - after(rest, -small)) / (2 * small)

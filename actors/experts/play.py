@@ -57,7 +57,11 @@ def _play(expert: Expert, layout: Layout, episodes: int, environments: Environme
     following = 0
     running = [Episode([first]) for first in unstack(layout.observation, environments.reset(), count)]
     while len(rows := np.flatnonzero(numbers < episodes)):
-        actions = expert.act(_stack(layout.observation, [running[row].observations[-1] for row in rows]))
+        actions = expert.act(
+            _stack(layout.observation, [running[row].observations[-1] for row in rows]),
+            environments.at(rows),
+            np.array([not running[row].actions for row in rows]),
+        )
         result = environments.step(actions, rows)
         happened = zip(
             rows,

@@ -1,7 +1,9 @@
 """Experts without an idea of their task: uniformly random actions, and a network that samples."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import gymnasium
 import numpy as np
 
 from actors.experts.network import Network
@@ -19,7 +21,7 @@ class RandomExpert:
         self.layout = layout
         self.generator = np.random.default_rng(seed)
 
-    def act(self, observations: Any) -> Any:
+    def act(self, observations: Any, environments: Sequence[gymnasium.Env], first: np.ndarray) -> Any:
         name, _ = next(leaves(self.layout.observation))
         n = len(pick(observations, name))
         parts = {name: self._draw(space, n) for name, space in leaves(self.layout.action)}
@@ -60,7 +62,7 @@ class NetworkExpert:
                 f"{wanted}; train an expert for this version of the task"
             )
 
-    def act(self, observations: Any) -> Any:
+    def act(self, observations: Any, environments: Sequence[gymnasium.Env], first: np.ndarray) -> Any:
         outputs = self.network.forward(flatten(self.layout.observation, observations))  # [n, outputs]
         if self.network.log_std is None:
             # The largest of logits plus Gumbel noise is a draw from the categorical distribution.

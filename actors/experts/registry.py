@@ -1,24 +1,14 @@
-"""Which expert a task has for each quality. A new scripted one is a line in `SCRIPTED`; networks are found by file."""
+"""Which expert a task has for each quality. Scripted ones are in scripted.py; networks are found by file."""
 
 import difflib
-from collections.abc import Callable
 from pathlib import Path
 
 from actors.experts import files
-from actors.experts.classic import Acrobot, CartPole, Pendulum
 from actors.experts.network import Network
 from actors.experts.players import NetworkExpert, RandomExpert
-from actors.experts.swingup import CartPoleSwingUp
+from actors.experts.scripted import scripted
 from actors.experts.types import EXPERT, MEDIUM, MIXED, QUALITIES, RANDOM, Expert, ExpertError
 from policy.layout import Layout
-
-SCRIPTED: dict[str, Callable[[], Expert]] = {
-    "control/cartpole-swingup": CartPoleSwingUp,
-    "gym/Acrobot-v1": Acrobot,
-    "gym/CartPole-v1": CartPole,
-    "gym/Pendulum-v1": Pendulum,
-}
-"""The `expert` of a task, by task; one that the person trained comes before it."""
 
 
 def expert(layout: Layout, quality: str, seed: int) -> Expert:
@@ -41,8 +31,9 @@ def expert(layout: Layout, quality: str, seed: int) -> Expert:
     if path is not None:
         about = files.load_about(path)
         return NetworkExpert(f"{about['algorithm'].lower()}-{quality}", Network.load(path), layout, seed)
-    if quality == EXPERT and task in SCRIPTED:
-        return SCRIPTED[task]()
+    make = scripted(task)
+    if quality == EXPERT and make is not None:
+        return make()
     option = " --until-return RETURN" if quality == MEDIUM else ""
     raise ExpertError(
         f"{task} has no {quality} expert, it has: {', '.join(qualities(task))}; make one with "
@@ -55,7 +46,7 @@ def qualities(task: str) -> list[str]:
     found = [RANDOM]
     if _network(task, MEDIUM) is not None:
         found.append(MEDIUM)
-    if _network(task, EXPERT) is not None or task in SCRIPTED:
+    if _network(task, EXPERT) is not None or scripted(task) is not None:
         found.append(EXPERT)
     return [*found, MIXED] if MEDIUM in found and EXPERT in found else found
 

@@ -1,6 +1,10 @@
 """What an expert is: something with a name that turns observations into actions."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
+
+import gymnasium
+import numpy as np
 
 from policy.errors import OcelotError
 
@@ -17,11 +21,21 @@ class ExpertError(OcelotError):
 
 
 class Expert(Protocol):
-    """A player of one task. Experts draw from a generator of their own, seeded when they are made."""
+    """A player of one task. Experts draw from a generator of their own, seeded when they are made.
+
+    Some look into the environment for what its observations do not tell: a maze behind walls, a body's masses, a plan
+    that only the simulator can try out. A learner sees the observations alone.
+    """
 
     name: str
     """Kind and maker, as it stands in a dataset's metadata: `scripted/lqr`, `network/ppo`, `random`."""
 
-    def act(self, observations: Any) -> Any:
-        """Actions for n observations; both nested as the task's spaces are, leaves stacked along n."""
+    def act(self, observations: Any, environments: Sequence[gymnasium.Env], first: np.ndarray) -> Any:
+        """Actions for n observations; both nested as the task's spaces are, leaves stacked along n.
+
+        Args:
+            observations: of n environments.
+            environments: the n environments, each in the state that its observation shows; they are not stepped.
+            first: bool [n]: the observation begins an episode.
+        """
         ...

@@ -101,8 +101,8 @@ def test_what_cannot_be_collected_is_named():
         collect("gym/CartPoel-v1", "random", 1)
     with pytest.raises(ExpertError, match="cannot collect 0 episodes"):
         collect(CARTPOLE, "random", 0)
-    with pytest.raises(ExpertError, match="gym/MountainCar-v0 has no medium expert"):
-        collect("gym/MountainCar-v0", "mixed", 2)
+    with pytest.raises(ExpertError, match="gym/Taxi-v3 has no medium expert"):
+        collect("gym/Taxi-v3", "mixed", 2)
     with pytest.raises(DatasetError, match="write it as namespace/name-v0"):
         collect(CARTPOLE, "random", 1, dataset_id="no id")
     collect(CARTPOLE, "random", 1)

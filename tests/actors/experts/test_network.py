@@ -73,12 +73,14 @@ def test_a_network_of_other_sizes_is_refused_with_both(tmp_path):
 def test_sampling_follows_the_distribution():
     bias = np.log(np.array([0.7, 0.3], dtype=np.float32))
     network = Network(((np.zeros((2, 4), dtype=np.float32), bias),))
-    actions = NetworkExpert("a", network, domains.task_layout(CARTPOLE), 0).act(np.zeros((20_000, 4)))
+    actions = NetworkExpert("a", network, domains.task_layout(CARTPOLE), 0).act(np.zeros((20_000, 4)), [], np.array([]))
     assert abs(actions.mean() - 0.3) < 0.02
 
     mean, log_std = np.array([0.2], dtype=np.float32), np.log(np.array([0.1], dtype=np.float32))
     network = Network(((np.zeros((1, 3), dtype=np.float32), mean),), log_std)
-    actions = NetworkExpert("b", network, domains.task_layout("gym/Pendulum-v1"), 0).act(np.zeros((20_000, 3)))
+    actions = NetworkExpert("b", network, domains.task_layout("gym/Pendulum-v1"), 0).act(
+        np.zeros((20_000, 3)), [], np.array([])
+    )
     assert actions.shape == (20_000, 1)
     assert actions.dtype == np.float32
     assert abs(actions.mean() - 0.4) < 0.01  # the torque's bounds are -2 and 2
@@ -94,7 +96,7 @@ def test_random_actions_lie_in_any_space():
         "d": {"kind": "multi_binary", "n": [4]},
     }
     layout = Layout("toy", box, {"kind": "dict", "spaces": parts})
-    actions = RandomExpert(layout, 0).act(np.zeros((1000, 2, 1)))
+    actions = RandomExpert(layout, 0).act(np.zeros((1000, 2, 1)), [], np.array([]))
     assert actions["a"].shape == (1000, 2, 1)
     assert (actions["a"][:, 0] <= 0).all()
     assert (actions["a"][:, 1] >= 0).all()
@@ -132,4 +134,4 @@ def test_a_damaged_description_is_named(own_folder):
         with pytest.raises(ExpertError, match="not the description of an expert"):
             registry.expert(layout, "medium", 0)
     path.with_suffix(".json").write_text(json.dumps({"algorithm": "PPO"}))
-    assert registry.expert(layout, "medium", 0).act(np.zeros((3, 4))).shape == (3,)
+    assert registry.expert(layout, "medium", 0).act(np.zeros((3, 4)), [], np.array([])).shape == (3,)

@@ -1,0 +1,47 @@
+"""The scripted expert of each task that has one."""
+
+from collections.abc import Callable
+from functools import partial
+
+from actors.experts import babyai, control
+from actors.experts.classic import Acrobot, CartPole, MountainCar, MountainCarContinuous, Pendulum
+from actors.experts.metaworld import MetaWorld
+from actors.experts.per_episode import PerEpisode
+from actors.experts.types import Expert
+
+Make = Callable[[], Expert]
+
+CLASSIC: dict[str, Make] = {
+    "Acrobot-v1": Acrobot,
+    "CartPole-v1": CartPole,
+    "MountainCar-v0": MountainCar,
+    "MountainCarContinuous-v0": MountainCarContinuous,
+    "Pendulum-v1": Pendulum,
+}
+
+
+def scripted(task: str) -> Make | None:
+    """Makes the task's scripted expert; None where there is none."""
+    domain, _, name = task.partition("/")
+    find = DOMAINS.get(domain)
+    return None if find is None else find(name)
+
+
+def _babyai(name: str) -> Make | None:
+    return None if any(level in name for level in babyai.UNSOLVED) else babyai.bot
+
+
+def _control(name: str) -> Make | None:
+    player = control.PLAYERS.get(name)
+    return None if player is None else partial(PerEpisode, f"scripted-{player.name}", player)
+
+
+DOMAINS: dict[str, Callable[[str], Make | None]] = {
+    "babyai": _babyai,
+    "control": _control,
+    "control-pixels": _control,
+    "control-random": lambda name: _control(name.rpartition("-")[0]),
+    "gym": CLASSIC.get,
+    "metaworld": lambda name: partial(MetaWorld, name),
+}
+"""By domain: what makes the expert of a name."""
