@@ -13,9 +13,9 @@ POSITIONS = 512  # rows of the position table; the last one is shared by action 
 FREQUENCIES = 6
 
 
-def value_features() -> torch.Tensor:
-    """Features of each continuous bin's centre v: v itself and sinusoids of pi 2^k v / 2. float32 [1024, 13]."""
-    centre = (2.0 * torch.arange(BINS, dtype=torch.float64) + 1.0) / BINS - 1.0  # [bins]
+def value_features(bins: int = BINS) -> torch.Tensor:
+    """Features of each continuous bin's centre v: v itself and sinusoids of pi 2^k v / 2. float32 [bins, 13]."""
+    centre = (2.0 * torch.arange(bins, dtype=torch.float64) + 1.0) / bins - 1.0  # [bins]
     angle = centre[:, None] * (math.pi / 2.0 * 2.0 ** torch.arange(FREQUENCIES))  # [bins, frequencies]
     return torch.cat([centre[:, None], angle.sin(), angle.cos()], dim=1).float()
 

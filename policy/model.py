@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from policy.action_values import ActionValues
 from policy.cache import CacheView
 from policy.config import PolicyConfig
 from policy.embedding import Embedding
@@ -31,6 +32,7 @@ class Policy(nn.Module):
         for head in (self.value, self.q):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
+        self.action_values = ActionValues(config.width)
         self.bins: torch.Tensor
         self.register_buffer("bins", bin_centres(config.value_bins, config.value_limit), persistent=False)
 
