@@ -59,18 +59,20 @@ class Environments:
         count: environments.
         seed: of all episodes.
         max_faults: an environment that fails so often in a row without finishing an episode is given up.
+        render: they will be asked for frames.
 
     Raises:
         TaskError: when the task cannot be made, or its spaces are not the layout's.
     """
 
-    def __init__(self, layout: Layout, count: int, seed: int, max_faults: int = FAULTS_IN_A_ROW):
+    def __init__(self, layout: Layout, count: int, seed: int, max_faults: int = FAULTS_IN_A_ROW, render: bool = False):
         self.layout = layout
         self.count = count
         self.seed = seed
         self.max_faults = max_faults
         self.faults = 0
         """Times that an environment failed."""
+        self._render = render
         self._envs: list[gymnasium.Env] = []
         self._episodes = np.arange(count)  # number of the episode that each plays
         self._attempts = np.zeros(count, dtype=np.int64)  # faults in a row; part of the seed, so that each try differs
@@ -78,7 +80,7 @@ class Environments:
         self._lengths = np.zeros(count, dtype=np.int64)
         self._observations = Observations(layout.observation)
         for _ in range(count):
-            self._envs.append(domains.make(layout.task))
+            self._envs.append(domains.make(layout.task, render))
         self._check_spaces()
 
     def reset(self) -> Any:
@@ -151,7 +153,7 @@ class Environments:
         return result
 
     def at(self, rows: np.ndarray) -> list[gymnasium.Env]:
-        """The environments `rows` themselves, for experts that look into them; they are not to be stepped."""
+        """The environments `rows` themselves, for experts and films that look into them; they are not to be stepped."""
         return [self._envs[index] for index in rows]
 
     def close(self) -> None:
@@ -206,7 +208,7 @@ class Environments:
             self._envs[index].close()
         except Exception as closing:  # a broken environment may not even close; the new one does not depend on it
             log.warning("%s did not close: %s", where, closing)
-        self._envs[index] = domains.make(self.layout.task)
+        self._envs[index] = domains.make(self.layout.task, self._render)
 
     def _check_spaces(self) -> None:
         task, env = self.layout.task, self._envs[0]

@@ -1,15 +1,17 @@
 """Any registered Gymnasium environment: `gym/CartPole-v1`, or a person's own as `gym/my_package:MyEnv-v0`."""
 
-import difflib
+from importlib.util import find_spec
 
 import gymnasium
 
+from actors.domains import naming
 from actors.errors import TaskError
 
 DISCOUNT = 0.99
+PACKAGES = ("gymnasium", "mujoco")
 
-# Gymnasium's own families; what else it registers wraps other packages.
-OWN = tuple(f"gymnasium.envs.{family}" for family in ("classic_control", "toy_text", "box2d", "mujoco"))
+# Gymnasium's own families and what they need beside it; what else it registers wraps other packages.
+OWN = {"classic_control": None, "toy_text": None, "box2d": "Box2D", "mujoco": "mujoco"}
 
 
 def make(name: str, render: bool = False) -> gymnasium.Env:
@@ -20,10 +22,10 @@ def make(name: str, render: bool = False) -> gymnasium.Env:
     """
     task = f"gym/{name}"
     try:
-        return gymnasium.make(name, disable_env_checker=True, render_mode="rgb_array" if render else None)
+        drawing = {"render_mode": "rgb_array"} if render else {}  # not every constructor takes one
+        return gymnasium.make(name, disable_env_checker=True, **drawing)
     except gymnasium.error.UnregisteredEnv as error:
-        near = difflib.get_close_matches(name, list(gymnasium.registry), n=3)
-        hint = f"did you mean {' or '.join(f'gym/{other}' for other in near)}?" if near else str(error)
+        hint = naming.nearest("gym", name, list(gymnasium.registry)) or str(error)
         raise TaskError(f"unknown task '{task}': {hint}") from None
     except gymnasium.error.DependencyNotInstalled as error:
         raise TaskError(f"{task} needs a package that is not installed: {error}") from None
@@ -35,9 +37,10 @@ def make(name: str, render: bool = False) -> gymnasium.Env:
 
 
 def names() -> list[str]:
-    """Ids that Gymnasium itself registers, the newest version of each."""
+    """Ids that Gymnasium itself registers and that can be made here, the newest version of each."""
+    own = tuple(f"gymnasium.envs.{family}." for family, needed in OWN.items() if needed is None or find_spec(needed))
     newest: dict[str, int] = {}
     for spec in gymnasium.registry.values():
-        if isinstance(spec.entry_point, str) and spec.entry_point.startswith(OWN):
+        if isinstance(spec.entry_point, str) and spec.entry_point.startswith(own):
             newest[spec.name] = max(newest.get(spec.name, 0), spec.version or 0)
     return sorted(f"{name}-v{version}" for name, version in newest.items())
