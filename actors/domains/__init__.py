@@ -5,7 +5,7 @@ from typing import Protocol
 
 import gymnasium
 
-from actors.domains import control, gym
+from actors.domains import babyai, control, control_random, gym, metaworld, sokoban
 from actors.errors import TaskError
 from actors.spaces import describe
 from policy.layout import Layout
@@ -18,6 +18,10 @@ class Domain(Protocol):
     DISCOUNT: float
     """Discount of its tasks."""
 
+    @property
+    def PACKAGES(self) -> tuple[str, ...]:
+        """What its tasks' behaviour depends on, by the names under which it is installed."""
+
     def make(self, name: str, render: bool = False) -> gymnasium.Env:
         """The environment of `domain/name`, whose `render` returns uint8 [height, width, 3] if asked for.
 
@@ -28,7 +32,14 @@ class Domain(Protocol):
         """Names of its tasks, without the domain."""
 
 
-DOMAINS: dict[str, Domain] = {"control": control, "gym": gym}
+DOMAINS: dict[str, Domain] = {
+    "babyai": babyai,
+    "control": control,
+    "control-random": control_random,
+    "gym": gym,
+    "metaworld": metaworld,
+    "sokoban": sokoban,
+}
 
 
 def make(task: str, render: bool = False) -> gymnasium.Env:
@@ -60,14 +71,32 @@ def task_layout(task: str, action_bins: int = 1024, text: TextTokenizer | None =
     return Layout(task, observation, action, action_bins, text=text)
 
 
+def packages(task: str) -> tuple[str, ...]:
+    """Packages whose versions its behaviour depends on. Raises TaskError when its domain is unknown."""
+    return _split(task)[0].PACKAGES
+
+
 def discount(task: str) -> float:
     """The discount of a task's returns. Raises TaskError when its domain is unknown."""
     return _split(task)[0].DISCOUNT
 
 
 def names() -> list[str]:
-    """Every task that is known by name, sorted within its domain. Any registered Gymnasium id works beside them."""
-    return [f"{domain}/{name}" for domain, module in DOMAINS.items() for name in module.names()]
+    """Every task that is known by name and whose domain loads here. Any registered Gymnasium id works beside them."""
+    return [
+        f"{domain}/{name}" for domain, module in DOMAINS.items() if domain not in missing() for name in module.names()
+    ]
+
+
+def missing() -> dict[str, str]:
+    """Domains that do not load on this machine, and why."""
+    found = {}
+    for domain, module in DOMAINS.items():
+        try:
+            module.names()
+        except TaskError as error:
+            found[domain] = str(error)
+    return found
 
 
 def _split(task: str) -> tuple[Domain, str]:

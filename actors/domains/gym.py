@@ -1,6 +1,7 @@
 """Any registered Gymnasium environment: `gym/CartPole-v1`, or a person's own as `gym/my_package:MyEnv-v0`."""
 
 from importlib.util import find_spec
+from typing import Any
 
 import gymnasium
 
@@ -22,7 +23,7 @@ def make(name: str, render: bool = False) -> gymnasium.Env:
     """
     task = f"gym/{name}"
     try:
-        drawing = {"render_mode": "rgb_array"} if render else {}  # not every constructor takes one
+        drawing: dict[str, Any] = {"render_mode": "rgb_array"} if render else {}  # not every constructor takes one
         return gymnasium.make(name, disable_env_checker=True, **drawing)
     except gymnasium.error.UnregisteredEnv as error:
         hint = naming.nearest("gym", name, list(gymnasium.registry)) or str(error)
