@@ -3,6 +3,7 @@
 import shutil
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -50,32 +51,22 @@ class Recorder:
         environment: Any = None,
     ):
         import minari
-        from minari.dataset.minari_dataset import parse_dataset_id
 
-        try:
-            parse_dataset_id(dataset_id)
-        except (ValueError, TypeError):  # TypeError where the version is missing
-            raise DatasetError(f"'{dataset_id}' is no dataset id; write it as namespace/name-v0") from None
-        _discard_interrupted(dataset_id)
+        require_free(dataset_id)
         self.dataset_id = dataset_id
         self._spaces = observation_space, action_space
         self._waiting: list[Any] = []
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # about optional metadata
-                self._dataset = minari.create_dataset_from_buffers(
-                    dataset_id,
-                    [],
-                    env=environment,
-                    observation_space=observation_space,
-                    action_space=action_space,
-                    algorithm_name=expert,
-                    description=description,
-                )
-        except ValueError as error:
-            raise DatasetError(
-                f"cannot record dataset '{dataset_id}': {error} To replace it: `minari delete {dataset_id}`"
-            ) from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about optional metadata
+            self._dataset = minari.create_dataset_from_buffers(
+                dataset_id,
+                [],
+                env=environment,
+                observation_space=observation_space,
+                action_space=action_space,
+                algorithm_name=expert,
+                description=description,
+            )
         self._dataset.storage.update_metadata(
             {
                 "task": task,
@@ -160,9 +151,35 @@ class Recorder:
             self._waiting = []
 
 
+def require_free(dataset_id: str) -> Path:
+    """The folder of a dataset that is to be recorded. What a recording of its name left that was killed is deleted.
+
+    Raises:
+        DatasetError: when the id is malformed or there is such a dataset already.
+    """
+    from minari.dataset.minari_dataset import parse_dataset_id
+    from minari.storage import get_dataset_path
+
+    try:
+        parse_dataset_id(dataset_id)
+    except (ValueError, TypeError):  # TypeError where the version is missing
+        raise DatasetError(f"'{dataset_id}' is no dataset id; write it as namespace/name-v0") from None
+    folder = Path(get_dataset_path(dataset_id))
+    _discard_interrupted(dataset_id)
+    if folder.exists():
+        raise DatasetError(
+            f"cannot record dataset '{dataset_id}': it already exists in {folder}. To replace it: "
+            f"`minari delete {dataset_id}`"
+        )
+    return folder
+
+
 def _stack(space: Any, values: Sequence[Any]) -> Any:
     """Steps of nested values as the nesting of stacked leaves that Minari writes."""
     from gymnasium import spaces
+    from minari.dataset.minari_storage import is_image_space
+
+    from replay.minari_images import Plain, pngs
 
     if isinstance(space, spaces.Dict):
         return {key: _stack(part, [value[key] for value in values]) for key, part in space.spaces.items()}
@@ -171,8 +188,9 @@ def _stack(space: Any, values: Sequence[Any]) -> Any:
     if isinstance(space, spaces.Text):
         return [str(value) for value in values]
     stacked = np.asarray(values, dtype=space.dtype).reshape(len(values), *space.shape)
-    # Minari takes a two-dimensional uint8 array for an image, and a list of vectors for what it is.
-    return list(stacked) if stacked.dtype == np.uint8 else stacked
+    if stacked.dtype != np.uint8:
+        return stacked
+    return pngs(stacked) if is_image_space(space) else Plain(stacked)
 
 
 def _discard_interrupted(dataset_id: str) -> None:

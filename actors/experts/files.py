@@ -52,6 +52,23 @@ def load_about(path: Path) -> dict[str, Any]:
         raise ExpertError(f"{sidecar}: not the description of an expert ({error!r}); train the expert again") from None
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """A file of `write_json`; {} where there is none.
+
+    Raises:
+        ExpertError: when it holds something else.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise ExpertError(f"{path}: not JSON ({error}); restore it, or delete it and begin anew") from None
+    if not isinstance(content, dict):
+        raise ExpertError(f"{path}: not a table; delete it and begin anew")
+    return content
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Writes a whole file or none."""
     partial = path.with_name(f".{path.name}.partial")

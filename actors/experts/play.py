@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from actors.environments import Environments
+from actors.experts.players import NetworkExpert
 from actors.experts.types import Expert
 from actors.nesting import unstack
 from policy.layout import Layout
 from policy.spaces import Description, build, leaves, pick
 
-ENVIRONMENTS = 8  # stepped together, so that one call of the expert serves them all
+ENVIRONMENTS = 8  # stepped together where one call of a network serves them all
 
 
 @dataclass
@@ -43,7 +44,8 @@ def play(expert: Expert, layout: Layout, episodes: int, seed: int) -> Iterator[E
         TaskError: when the environment cannot be made.
         EnvironmentFailed: when it keeps failing.
     """
-    environments = Environments(layout, min(ENVIRONMENTS, episodes), seed)
+    count = min(ENVIRONMENTS, episodes) if isinstance(expert, NetworkExpert) else 1
+    environments = Environments(layout, count, seed)
     try:
         yield from _play(expert, layout, episodes, environments)
     finally:

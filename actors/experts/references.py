@@ -1,6 +1,5 @@
 """Returns of the random player and of the expert, by task: the 0 and the 100 of normalised scores."""
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -51,7 +50,7 @@ def load(task: str) -> Reference:
             that scores would mean nothing.
     """
     for path in (_own(), SHIPPED):
-        entry = _read(path).get(task)
+        entry = files.read_json(path).get(task)
         if entry is None:
             continue
         try:
@@ -76,9 +75,18 @@ def load(task: str) -> Reference:
     )
 
 
+def measured(task: str) -> float:
+    """Mean return of random actions; NaN where nobody measured it. Raises ExpertError for a damaged file."""
+    for path in (_own(), SHIPPED):
+        entry = files.read_json(path).get(task)
+        if entry is not None:
+            return float(entry["random"]["mean"])
+    return math.nan
+
+
 def known() -> list[str]:
     """Tasks that have a reference, sorted."""
-    return sorted(_read(SHIPPED).keys() | _read(_own()).keys())
+    return sorted(files.read_json(SHIPPED).keys() | files.read_json(_own()).keys())
 
 
 def measure(
@@ -111,7 +119,7 @@ def save(reference: Reference, path: Path | None = None) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     entry = asdict(reference)
     del entry["task"]
-    files.write_json(path, dict(sorted({**_read(path), reference.task: entry}.items())))
+    files.write_json(path, dict(sorted({**files.read_json(path), reference.task: entry}.items())))
     return path
 
 
@@ -132,15 +140,3 @@ def _report(progress: Callable[[int, int], None], before: int, of: int, done: in
 
 def _own() -> Path:
     return files.own_folder() / "references.json"
-
-
-def _read(path: Path) -> dict[str, dict]:
-    try:
-        content = json.loads(path.read_text())
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise ExpertError(f"{path}: not JSON ({error}); restore it, or delete it and measure again") from None
-    if not isinstance(content, dict):
-        raise ExpertError(f"{path}: not a table of tasks; delete it and measure again")
-    return content

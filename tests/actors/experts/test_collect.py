@@ -4,7 +4,8 @@ import pytest
 
 from actors import domains
 from actors.errors import TaskError
-from actors.experts.collect import collect, default_dataset_id
+from actors.experts import references
+from actors.experts.collect import Collection, collect, default_dataset_id
 from actors.experts.play import play
 from actors.experts.registry import expert
 from actors.experts.types import ExpertError
@@ -82,16 +83,60 @@ def test_the_number_of_an_episode_decides_its_start():
     assert len({start.tobytes() for start in starts[1]}) == 12
 
 
-def test_an_interrupted_collection_leaves_nothing():
-    def stop(done, of):
-        if done == 25:
-            raise KeyboardInterrupt
+class Killed(Exception):
+    pass
 
-    with pytest.raises(KeyboardInterrupt):
-        collect(CARTPOLE, "random", 50, progress=stop)
+
+def test_an_interrupted_collection_goes_on_with_nothing_doubled():
+    def stop(done, of):
+        told.append(done)
+        if done == 25:
+            raise Killed
+
+    told = []
+    with pytest.raises(Killed):
+        collect(CARTPOLE, "random", 34, 5, progress=stop)
     assert local_ids() == []
-    collect(CARTPOLE, "random", 2)
-    assert local_ids() == [default_dataset_id(CARTPOLE, "random")]
+    with pytest.raises(ExpertError, match=r"begun with seed 5; give the command as it was"):
+        collect(CARTPOLE, "random", 34, 6)
+    again = []
+    name = collect(CARTPOLE, "random", 34, 5, progress=lambda done, of: again.append(done))
+    assert again == list(range(21, 35))
+    whole = collect(CARTPOLE, "random", 34, 5, "tests/whole-v0")
+    assert local_ids() == [name, whole]
+    resumed, uninterrupted = episodes(name), episodes(whole)
+    assert len(resumed) == len(uninterrupted) == 34
+    for one, other in zip(resumed, uninterrupted, strict=True):
+        assert np.array_equal(one.observations, other.observations)
+        assert np.array_equal(one.actions, other.actions)
+    assert len({one.observations.tobytes() for one in resumed}) == 34
+
+
+def test_a_damaged_block_is_named_and_nothing_half_written_is_left():
+    collection = Collection(CARTPOLE, "random", 12, 0)
+    for block in collection.missing():
+        collection.play(block)
+    block = next(iter(sorted(collection.folder.glob("block-*"))))
+    block.write_bytes(block.read_bytes()[:200])
+    with pytest.raises(ExpertError, match=f"{block.name}: damaged .*; delete it, and the same command plays it again"):
+        collection.finish()
+    assert local_ids() == []
+    block.unlink()
+    assert len(episodes(collect(CARTPOLE, "random", 12, 0))) == 12
+
+
+def test_episodes_far_below_the_best_are_left_out():
+    name = collect("gym/Pendulum-v1", "expert", 20, 0, "tests/kept-v0")
+    every = collect("gym/Pendulum-v1", "expert", 20, 0, "tests/all-v0", keep_all=True)
+    returns = np.array([episode.rewards.sum() for episode in episodes(every)])
+    best = (returns[1:] + returns[:-1]).max() / 2
+    random = references.load("gym/Pendulum-v1").random.mean
+    kept = [episode.rewards.sum() for episode in episodes(name)]
+    assert kept == [total for total in returns if total >= random + 0.8 * (best - random)]
+    asked = minari.load_dataset(name).storage.metadata["filter"]
+    assert (asked["window"], asked["played"], asked["kept"]) == (2, 20, len(kept))
+    assert asked["expert_return"] == pytest.approx(best)
+    assert "filter" not in minari.load_dataset(every).storage.metadata
 
 
 def test_what_cannot_be_collected_is_named():
