@@ -74,19 +74,22 @@ def connect(address: str, patience: float = 60.0) -> Replay:
     """Connects to a store.
 
     Args:
-        address: "reverb://host:port", or "memory://name" (a Ray actor; Ray must be initialised).
+        address: "reverb://host:port", "reverb://unix:/path" (a socket), "memory://name" (a Ray actor), or
+            "gate://name" (a Ray actor before a Reverb server that is not reached from here). Ray must be initialised.
         patience: seconds that the server may be gone before calls without a timeout of their own give up.
 
     Raises:
         ReplayError: for an address of another form. A server that is not up (yet) is no error here.
     """
     scheme, _, rest = address.partition("://")
-    if scheme == "reverb" and rest.rpartition(":")[2].isdigit():
+    if scheme == "reverb" and (rest.startswith("unix:/") or rest.rpartition(":")[2].isdigit()):
         from replay.reverb_backend import ReverbReplay
 
         return ReverbReplay(rest, patience)
-    if scheme == "memory" and rest:
+    if scheme in ("memory", "gate") and rest:
         from replay.memory_actor import connect_actor
 
-        return connect_actor(rest, patience)
-    raise ReplayError(f"replay address '{address}' must be reverb://host:port or memory://name")
+        return connect_actor(address, patience)
+    raise ReplayError(
+        f"replay address '{address}' must be reverb://host:port, reverb://unix:/path, memory://name or gate://name"
+    )

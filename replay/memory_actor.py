@@ -1,14 +1,16 @@
-"""The memory store behind a named Ray actor, for many processes."""
+"""A store behind a named Ray actor, for many processes: the memory store itself, or a gate to Reverb."""
 
 import time
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from replay.errors import ReplayError, StoreGone
 from replay.interface import TableInfo
 from replay.memory_backend import MemoryReplay, MemoryStore
+from replay.once import Call
 from replay.tables import TableConfig
 from replay.trajectory import Trajectory
 
@@ -30,6 +32,7 @@ class MemoryActor:
 
     def __init__(self, name: str, tables: dict[str, TableConfig], directory: Path, seed: int):
         self.address = f"memory://{name}"
+        self.open_port = None  # it is reached through Ray alone
         self._name = name
         self._arguments = tables, str(directory), seed
         self._handle: Any = None
@@ -38,7 +41,7 @@ class MemoryActor:
         """Raises ReplayError when an actor of that name runs already, or the checkpoint found is damaged."""
         actor_class = ray.remote(num_cpus=0)(MemoryStore)
         try:
-            actor: Any = actor_class.options(name=self._name, namespace=NAMESPACE)
+            actor: Any = actor_class.options(name=self._name, namespace=NAMESPACE, scheduling_strategy=this_node())
             self._handle = actor.remote(*self._arguments)
         except ValueError:
             raise ReplayError(
@@ -72,21 +75,27 @@ class MemoryActor:
             self._handle = None
 
 
-def connect_actor(name: str, patience: float) -> MemoryReplay:
-    """A client of the named actor, which need not be up yet."""
-    return MemoryReplay(ActorStore(name), f"memory://{name}", patience)
+def this_node() -> NodeAffinitySchedulingStrategy:
+    """Where the caller is: the directory of checkpoints is on this machine."""
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+
+
+def connect_actor(address: str, patience: float) -> MemoryReplay:
+    """A client of the actor that an address names, which need not be up yet."""
+    return MemoryReplay(ActorStore(address), address, patience)
 
 
 class ActorStore:
     """The store in the named actor; after a death it is looked up anew. Every call raises StoreGone when it is gone."""
 
-    def __init__(self, name: str):
-        self._name = name
+    def __init__(self, address: str):
+        self._address = address
+        self._name = address.partition("://")[2]
         self._handle: Any = None
         self._gone_since: float | None = None
 
-    def insert(self, table: str, windows: list[Trajectory]) -> int:
-        return self._call(ANSWER, "insert", table, windows)
+    def insert(self, table: str, windows: list[Trajectory], call: Call) -> int:
+        return self._call(ANSWER, "insert", table, windows, call)
 
     def sample(self, table: str, count: int) -> list[Trajectory]:
         return self._call(ANSWER, "sample", table, count)
@@ -109,7 +118,7 @@ class ActorStore:
             self._handle = None
             self._gone_since = self._gone_since or asked
             raise StoreGone(
-                f"the replay store memory://{self._name} has not answered since "
+                f"the replay store {self._address} has not answered since "
                 f"{time.strftime('%H:%M:%S', time.localtime(self._gone_since))} ({time.time() - self._gone_since:.0f} "
                 "s). The process that started it restarts it under the same name; if it stays away, see the run's "
                 "ocelot.log for why it ended"

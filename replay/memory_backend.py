@@ -1,6 +1,7 @@
 """Replay without Reverb: the same tables as Python lists of windows, in this process or behind a Ray actor."""
 
 import os
+import secrets
 import threading
 import time
 import zipfile
@@ -13,6 +14,7 @@ import numpy as np
 from replay.errors import ReplayError, ReplayTimeout, StoreGone
 from replay.interface import TableInfo
 from replay.messages import no_room, no_table, nothing_to_sample
+from replay.once import Call, Once
 from replay.packing import pack, unpack
 from replay.tables import TableConfig
 from replay.trajectory import Trajectory
@@ -75,7 +77,7 @@ class Table:
 class Store(Protocol):
     """What a `MemoryReplay` talks to: a `MemoryStore`, or a Ray actor that holds one. No call waits."""
 
-    def insert(self, table: str, windows: list[Trajectory]) -> int: ...
+    def insert(self, table: str, windows: list[Trajectory], call: Call) -> int: ...
 
     def sample(self, table: str, count: int) -> list[Trajectory]: ...
 
@@ -101,17 +103,26 @@ class MemoryStore:
         self._tables = {name: Table(config, seeds[index]) for index, (name, config) in enumerate(tables.items())}
         self._directory = None if directory is None else Path(directory)
         self._lock = threading.Lock()
+        self._once = Once()
         if self._directory is not None and (self._directory / CHECKPOINT).exists():
             self._restore(self._directory / CHECKPOINT)
 
-    def insert(self, table: str, windows: list[Trajectory]) -> int:
-        """Inserts as many of the windows as the rate limiter lets through now, in order; returns how many."""
-        with self._lock:
+    def insert(self, table: str, windows: list[Trajectory], call: Call) -> int:
+        """Inserts as many of the windows as the rate limiter lets through now, in order; returns how many.
+
+        Args:
+            call: made again, it inserts nothing and gives the answer of the first time.
+        """
+
+        def insert() -> int:
             target, done = self._table(table), 0
             while done < len(windows) and target.may_insert():
                 target.insert(windows[done])
                 done += 1
             return done
+
+        with self._lock:
+            return self._once(call, insert)
 
     def sample(self, table: str, count: int) -> list[Trajectory]:
         """Up to `count` windows: as many as the table and its rate limiter give now."""
@@ -231,6 +242,8 @@ class MemoryWriter:
         self._table = table
         self._patience = patience
         self._queue: list[Trajectory] = []
+        self._id = secrets.randbits(63)
+        self._calls = 0
 
     def write(self, windows: list[Trajectory], timeout: float | None = None) -> None:
         self._queue.extend(windows)
@@ -239,7 +252,10 @@ class MemoryWriter:
     def flush(self, timeout: float | None = None) -> None:
         def drained() -> bool:
             if self._queue:
-                del self._queue[: self._store.insert(self._table, self._queue[:AT_ONCE])]
+                # The number counts calls that were answered: one that has to be made again keeps its own.
+                done = self._store.insert(self._table, self._queue[:AT_ONCE], (self._id, self._calls))
+                self._calls += 1
+                del self._queue[:done]
             return not self._queue
 
         if not _ask_again(drained, timeout, self._patience):

@@ -1,6 +1,7 @@
 """The Reverb server's process: `python -m replay.reverb_main SETTINGS`, started by replay/reverb_process.py.
 
-Settings are JSON: {"port": int, "directory": str, "tables": {name: TableConfig's fields}}. It answers lines on standard
+Settings are JSON: {"port": int, "socket": str or null, "directory": str, "tables": {name: TableConfig's fields}}. With
+a socket, the process is sealed off from every network and reached through that file alone. It answers lines on standard
 input with lines on standard output, the first being "ready", and ends when its input does: when its parent is gone.
 """
 
@@ -9,6 +10,8 @@ import os
 import sys
 from pathlib import Path
 
+from replay.bridge import bridge
+from replay.seal import seal
 from replay.tables import TableConfig
 
 
@@ -18,6 +21,8 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     settings = json.loads(sys.argv[1])
+    if settings["socket"] is not None:
+        seal()  # while there is one thread only
     Path(settings["directory"]).mkdir(parents=True, exist_ok=True)
 
     import reverb
@@ -29,6 +34,8 @@ def main() -> None:
         checkpointer=DefaultCheckpointer(settings["directory"]),
     )
     client = reverb.Client(f"localhost:{settings['port']}")
+    if settings["socket"] is not None:
+        bridge(Path(settings["socket"]), settings["port"])
     print("ready", file=answers)
     for line in sys.stdin:
         try:

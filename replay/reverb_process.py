@@ -6,16 +6,19 @@ import queue
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from dataclasses import asdict
 from pathlib import Path
 
 from replay.errors import ReplayError
+from replay.seal import can_seal
 from replay.tables import TableConfig
 
 START = 120.0  # seconds in which the process must be up, its checkpoint loaded
 ANSWER = 15.0  # seconds in which it must answer that it is alive
 CHECKPOINT_SECONDS = 300.0  # that writing may take
+SEALED_PORT = 50_000  # in a network of its own every port is free
 
 
 class ReverbProcess:
@@ -25,15 +28,27 @@ class ReverbProcess:
         port: 0 takes a free one, the same at every start.
         tables: settings by table.
         directory: holds the log and the checkpoints, of which the newest is restored.
+        sealed: keep the server off every network; it is then reached from this machine alone, by this user, through a
+            Unix socket. None: where the machine allows it.
     """
 
-    def __init__(self, port: int, tables: dict[str, TableConfig], directory: Path):
-        self.port = port or _free_port()
-        self.address = f"reverb://{_own_address()}:{self.port}"
+    def __init__(self, port: int, tables: dict[str, TableConfig], directory: Path, sealed: bool | None = None):
+        self._socket_folder: tempfile.TemporaryDirectory[str] | None = None
+        socket_path: str | None = None
+        if can_seal() if sealed is None else sealed:
+            # Not in the run's directory: a socket's path must be shorter than 108 bytes.
+            self._socket_folder = tempfile.TemporaryDirectory(prefix="ocelot-replay-")
+            socket_path = f"{self._socket_folder.name}/socket"
+            self.port = SEALED_PORT
+            self.address = f"reverb://unix:{socket_path}"
+        else:
+            self.port = port or _free_port()
+            self.address = f"reverb://{_own_address()}:{self.port}"
         self.log = directory / "replay.log"
         self._directory = directory
         self._settings = {
             "port": self.port,
+            "socket": socket_path,
             "directory": str(directory / "checkpoints"),
             "tables": {name: asdict(table) for name, table in tables.items()},
         }
@@ -44,13 +59,19 @@ class ReverbProcess:
     def pid(self) -> int | None:
         return None if self._process is None else self._process.pid
 
+    @property
+    def open_port(self) -> int | None:
+        """The port that it has open on every interface; None when it is sealed off."""
+        return self.port if self._socket_folder is None else None
+
     def start(self) -> None:
         """Starts the process and waits until it serves.
 
         Raises:
             ReplayError: when the port is taken, or the process ends or stays silent; with the end of its log.
         """
-        _check_free(self.port)
+        if self.open_port is not None:
+            _check_free(self.open_port)
         self._directory.mkdir(parents=True, exist_ok=True)
         with open(self.log, "a") as log:
             self._process = subprocess.Popen(

@@ -19,6 +19,7 @@ class Backend(Protocol):
     """A store that can be started and stopped."""
 
     address: str
+    open_port: int | None
 
     def start(self) -> None: ...
 
@@ -38,6 +39,7 @@ class ReplayServer:
         tables: settings by table, as from `ReplayConfig.limited`; None takes the configuration's as they are.
         name: of the memory backend's Ray actor.
         seed: of the memory backend's sampling.
+        sealed: as in `ReverbProcess`.
 
     Raises:
         ReplayError: when it cannot start: a taken port, a damaged checkpoint; says what to change.
@@ -50,8 +52,9 @@ class ReplayServer:
         tables: dict[str, TableConfig] | None = None,
         name: str = "replay",
         seed: int = 0,
+        sealed: bool | None = None,
     ):
-        self._backend = _backend(config, Path(directory).absolute(), tables or config.tables, name, seed)
+        self._backend = _backend(config, Path(directory).absolute(), tables or config.tables, name, seed, sealed)
         self._checkpoint_seconds = config.checkpoint_seconds
         self._lock = threading.RLock()
         self._stopped = threading.Event()
@@ -66,6 +69,11 @@ class ReplayServer:
     def address(self) -> str:
         """For `replay.interface.connect`; the same over restarts."""
         return self._backend.address
+
+    @property
+    def open_port(self) -> int | None:
+        """A port that anybody on the network may read and write replay through; None when there is none."""
+        return self._backend.open_port
 
     def check(self) -> int:
         """Restarts the store if it is dead. Returns how often that happened so far.
@@ -133,11 +141,13 @@ class ReplayServer:
                     return
 
 
-def _backend(config: ReplayConfig, directory: Path, tables: dict[str, TableConfig], name: str, seed: int) -> Backend:
+def _backend(
+    config: ReplayConfig, directory: Path, tables: dict[str, TableConfig], name: str, seed: int, sealed: bool | None
+) -> Backend:
     if config.backend == "memory":
         from replay.memory_actor import MemoryActor
 
         return MemoryActor(name, tables, directory, seed)
     from replay.reverb_process import ReverbProcess
 
-    return ReverbProcess(config.port, tables, directory)
+    return ReverbProcess(config.port, tables, directory, sealed)

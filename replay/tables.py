@@ -59,7 +59,7 @@ class ReplayConfig:
     backend: Literal["reverb", "memory"] = "reverb"
     """reverb (a server process; Linux x86-64 and Python up to 3.11) or memory (a Ray actor; anywhere)."""
     port: int = 0
-    """Port of the Reverb server, the same over restarts; 0 picks a free one when the run starts."""
+    """Port of a Reverb server that cannot be sealed off, the same over restarts; 0 picks a free one at the start."""
     tables: dict[str, TableConfig] = field(default_factory=dict)
     """Settings by table; a table that is left out keeps its defaults."""
     max_policy_lag: int | None = None

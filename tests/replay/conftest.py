@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+from replay.gate import Gate
 from replay.interface import connect
 from replay.memory_backend import MemoryReplay, MemoryStore
 from replay.server import ReplayServer
@@ -35,21 +36,24 @@ def ray_cluster():
     return ray
 
 
-@pytest.fixture(scope="session", params=["store", "actor", "reverb"])
+@pytest.fixture(scope="session", params=["store", "actor", "reverb", "gate"])
 def replay(request, tmp_path_factory):
-    """The same tables behind each backend: in this process, a Ray actor, a Reverb process."""
+    """The same tables behind each backend: in this process, a Ray actor, a Reverb process, a gate to one."""
     directory = tmp_path_factory.mktemp(request.param)
     if request.param == "store":
         yield MemoryReplay(MemoryStore(TABLES, directory))
         return
-    if request.param == "actor":
+    if request.param in ("actor", "gate"):
         request.getfixturevalue("ray_cluster")
     backend = "memory" if request.param == "actor" else "reverb"
     config = ReplayConfig(backend=backend)
     with ReplayServer(config, directory, TABLES, name=f"tests-{os.getpid()}") as server:
-        client = connect(server.address, patience=20.0)
+        gate = Gate(f"tests-gate-{os.getpid()}", server.address) if request.param == "gate" else None
+        client = connect(gate.address if gate else server.address, patience=20.0)
         yield client
         client.close()
+        if gate is not None:
+            gate.stop()
 
 
 @pytest.fixture

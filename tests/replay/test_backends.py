@@ -109,7 +109,7 @@ def test_an_unknown_table_is_named_with_the_known_ones(replay):
 
 @pytest.mark.parametrize("address", ["reverb://host", "redis://host:1", "memory://", "localhost:80"])
 def test_an_address_of_another_form_is_refused(address):
-    with pytest.raises(ReplayError, match="reverb://host:port or memory://name"):
+    with pytest.raises(ReplayError, match="reverb://host:port, reverb://unix:/path, memory"):
         connect(address)
 
 

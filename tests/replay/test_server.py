@@ -53,7 +53,7 @@ def test_a_killed_reverb_is_noticed_and_everyone_goes_on_when_it_is_back(tmp_pat
 
         def refused(call):
             began = time.monotonic()
-            with pytest.raises(ReplayError, match=rf"{server.port} has not answered since \d\d:.*see its log"):
+            with pytest.raises(ReplayError, match=rf"{server.address} has not answered since \d\d:.*see its log"):
                 call()
             return time.monotonic() - began
 
@@ -116,7 +116,7 @@ def test_a_taken_port_is_named_with_the_cure(tmp_path):
         holder.listen()
         port = holder.getsockname()[1]
         with pytest.raises(ReplayError, match=rf"port {port}.*replay\.port to another, or to 0"):
-            ReplayServer(ReplayConfig(port=port), tmp_path, TABLES)
+            ReplayServer(ReplayConfig(port=port), tmp_path, TABLES, sealed=False)
 
 
 def test_a_reverb_without_its_parent_ends(tmp_path):
@@ -138,21 +138,21 @@ def test_a_server_that_cannot_start_shows_the_end_of_its_log(tmp_path):
 
 def test_a_memory_checkpoint_keeps_order_counts_and_a_smaller_table(tmp_path):
     store = MemoryStore({"online": TableConfig(max_size=8)}, tmp_path)
-    store.insert("online", [online(n) for n in range(11)])
+    store.insert("online", [online(n) for n in range(11)], (0, 0))
     store.sample("online", 5)
     store.checkpoint()
     for size in (8, 4, 100):
         again = MemoryStore({"online": TableConfig(max_size=size)}, tmp_path)
         info = again.info()["online"]
         assert (info.size, info.inserts, info.samples) == (min(size, 8), 11, 5)
-        again.insert("online", [online(11)])
+        again.insert("online", [online(11)], (1, 0))
         kept = {window.episode for window in again.sample("online", 400)}
         assert kept == set(range(12 - min(size, 9), 12))
 
 
 def test_a_damaged_memory_checkpoint_is_refused(tmp_path):
     store = MemoryStore(TABLES, tmp_path)
-    store.insert("online", [online(n) for n in range(5)])
+    store.insert("online", [online(n) for n in range(5)], (0, 0))
     path = store.checkpoint()
     with open(path, "r+b") as file:
         file.truncate(os.path.getsize(path) // 2)
