@@ -132,12 +132,19 @@ class Learner:
             with torch.no_grad():
                 target = View(self.average, batch)
         count = torch.tensor(max(1, len(batch.action_at)), device=self.device)
-        discount = torch.tensor([self.tasks[task].discount for task in batch.tasks], device=self.device)
+        discounts = [self.tasks[task].discount for task in batch.tasks]
+        discount = torch.tensor(discounts, dtype=self.policy.bins.dtype, device=self.device)
         number = self.by_objective.get(entry.objective, 0)
         view = View(self.policy, batch)
-        result = entry.kind.loss(Update(view, target, discount, self.scale, self._settings(entry), number, count))
+        update = Update(view, target, discount, self.scale, self._settings(entry), number, count)
+        loss, metrics = entry.kind.loss(update)
+        if entry.entropy:
+            loss = loss - entry.entropy * view.entropy
+            metrics |= {"entropy": view.entropy.detach()}
+        if entry.kind.with_return:
+            metrics |= {"clipped_returns": self._clipped_returns(batch)}
         self.distributions = distributions(view)
-        return result
+        return loss, metrics
 
     def published(self) -> Policy:
         """The network that acts: the latest weights or their moving average."""

@@ -16,13 +16,15 @@ class Entry:
     __pydantic_config__: ClassVar[dict] = {"extra": "forbid", "use_attribute_docstrings": True}
 
     objective: str
-    """Which objective: bc, return_conditioned, awr or iql."""
+    """Which objective: bc, return_conditioned, awr, iql, crr, cql or pac."""
     repeat: int = 1
     """Updates in a row."""
     batch: int = 32
     """Windows in a batch."""
     data: dict[str, float] = field(default_factory=lambda: {"expert": 1.0})
     """Share of the batch from each replay table; the shares sum to one."""
+    entropy: float = 0.0
+    """Weight of an entropy bonus: minus so many times the policy's mean entropy, in nats, is added to the loss."""
     settings: dict[str, Any] = field(default_factory=dict)
     """The objective's own settings; docs/objectives.md lists them."""
 
@@ -31,6 +33,10 @@ class Entry:
             near = difflib.get_close_matches(self.objective, OBJECTIVES, 1)
             hint = f"; did you mean '{near[0]}'?" if near else ""
             raise ScheduleError(f"schedule: unknown objective '{self.objective}'{hint} Known: {', '.join(OBJECTIVES)}")
+        if not self.data:
+            raise ScheduleError(
+                f"schedule: {self.objective}: data names no table; data: {{expert: 1.0}} is the default"
+            )
         known = [setting.name for setting in fields(self.kind.settings)]
         for key in self.settings:
             if key not in known:

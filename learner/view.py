@@ -36,7 +36,7 @@ class View:
     def __init__(self, policy: Policy, batch: Batch):
         self.policy = policy
         self.batch = batch
-        hidden = policy(batch.tokens, batch.position, batch.timestep)  # [B, T, width]
+        hidden = policy(batch.tokens, batch.position, batch.timestep, batch.patches, batch.prompt)  # [B, T, width]
         self.hidden = hidden.reshape(-1, hidden.shape[-1])  # [B * T, width]
         self.width = batch.tokens.shape[1]
 

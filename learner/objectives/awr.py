@@ -1,52 +1,47 @@
 """Advantage-weighted regression: -exp(A / temperature) log pi, A = G - V (AWR, arXiv 1910.00177, equations 8 and 9).
 
-G is a lambda return of V itself (lambda 1: Monte-Carlo). MARWIL (arXiv 2018, NeurIPS) is the setting lambda_ 1 and a
-`limit` so high that it never cuts; its c^2 is our running scale per task.
+G is a lambda return of V itself (lambda 1: Monte-Carlo). MARWIL (NeurIPS 2018, algorithm 1, as RLlib computes it) is a
+setting: lambda_ 1, limit null, value_loss squared, value_weight 1, scale_start 100 and scale_rate 1e-8.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
-import torch
-
-from learner.advantage import weighted_cloning
-from learner.losses import categorical, lambda_returns
+from learner.advantage import Weighting, divisors, weighted_cloning
+from learner.losses import categorical, outside, squared
+from learner.scale import RATE
+from learner.targets import Backup, returns
 from learner.types import Loss, Objective, Update
+from policy.values import expectation
 
 
 @dataclass(frozen=True)
-class Settings:
-    temperature: float = 1.0
-    """Of the weights exp(A / temperature), A in units of the task's running scale."""
-    limit: float = 20.0
-    """Weights are cut off here."""
+class Settings(Weighting, Backup):
     lambda_: float = 0.95
-    """Of the lambda returns."""
+    """Of lambda returns; 0 is the one-step target r + gamma V', 1 the Monte-Carlo return."""
     value_weight: float = 0.5
     """Weight of the value loss beside 1 for the policy."""
-    warmup: int = 0
-    """Updates in which the critic learns alone."""
-    normalise: bool = False
-    """Divide the weights by their mean in the batch, per task: the policy's step size then is that of cloning."""
+    value_loss: Literal["categorical", "squared"] = "categorical"
+    """categorical: cross-entropy against a histogram of the return; squared: 0.5 A^2 in returns (MARWIL)."""
+    scale_rate: float = RATE
+    """Of the moving average of A^2 by which advantages are divided (RLlib's MARWIL: 1e-8)."""
+    scale_start: float | None = None
+    """That average before the first update (RLlib's MARWIL: 100); null: what was seen so far, without bias."""
 
 
 def loss(update: Update) -> Loss:
     settings, view, batch = update.settings, update.view, update.view.batch
-    returns = lambda_returns(
-        batch.rewards, view.values[:, 1:], batch.terminated, batch.length, update.discount, settings.lambda_
-    )  # [B, N]
-    advantages = returns - view.values[:, :-1]
-    policy, metrics = weighted_cloning(
-        update, advantages, settings.temperature, settings.limit, settings.warmup, settings.normalise
-    )
-    trained = batch.loss
-    value = categorical(
-        view.value_logits[:, :-1][trained],
-        returns[trained],
-        view.policy.bins,
-        torch.ones_like(returns[trained]),
-        trained.sum().clamp(min=1),
-    )
-    metrics |= {"value": value.detach(), "return_mean": returns[trained].mean()}
+    targets = returns(update, view.values[:, 1:], settings)  # [B, N]
+    advantages = targets - view.values[:, :-1]
+    scale = divisors(update, advantages, settings.scale_rate, settings.scale_start)
+    policy, metrics = weighted_cloning(update, advantages, scale)
+    trained, bins = batch.loss, view.policy.bins
+    logits, wanted, count = view.value_logits[:, :-1][trained], targets[trained], trained.sum().clamp(min=1)
+    if settings.value_loss == "squared":
+        value = squared(expectation(logits, bins), wanted, count)
+    else:
+        value = categorical(logits, wanted, bins, wanted.new_ones(()), count)
+    metrics |= {"value": value.detach(), "return_mean": wanted.mean(), "clipped_targets": outside(wanted, bins)}
     return policy + settings.value_weight * value, metrics
 
 

@@ -98,3 +98,57 @@ def test_expectile_weighted_categorical_values_settle_at_the_expectile(tau):
 def test_effective_sample_size():
     assert losses.effective_sample_size(torch.ones(9)) == 1.0
     assert float(losses.effective_sample_size(torch.tensor([1.0, 0.0, 0.0, 0.0]))) == pytest.approx(0.25)
+
+
+def test_no_limit_cuts_nothing():
+    weights, share = losses.exponential_weights(torch.tensor([0.0, 5.0], dtype=F64), 1.0, None)
+    torch.testing.assert_close(weights, torch.tensor([1.0, math.exp(5.0)], dtype=F64))
+    assert share == 0.0
+
+
+def test_conservative_term_equals_its_closed_form():
+    q = torch.tensor([[1.0, 2.0], [0.0, -1.0]], dtype=F64)
+    taken = torch.tensor([1, 0])
+    expected = (math.log(math.e + math.e**2) - 2.0 + math.log(1.0 + math.exp(-1.0))) / 2
+    assert float(losses.conservative(q, taken, None, 2)) == pytest.approx(expected, abs=1e-12)
+    # Calibrated: Q below the floor is not pushed down, so it has no gradient there.
+    q.requires_grad_()
+    floor = torch.tensor([1.5, 5.0], dtype=F64)
+    loss = losses.conservative(q, taken, floor, 2)
+    expected = (math.log(math.exp(1.5) + math.e**2) - 2.0 + math.log(2 * math.e**5)) / 2
+    assert float(loss.detach()) == pytest.approx(expected, abs=1e-12)
+    loss.backward()
+    above = math.e**2 / (math.exp(1.5) + math.e**2)
+    torch.testing.assert_close(q.grad, torch.tensor([[0.0, (above - 1) / 2], [-0.5, 0.0]], dtype=F64))
+
+
+def test_the_improved_policy_is_the_best_at_its_price():
+    """E_p[Q] - temperature KL(p || pi) is greatest at `improved` (MPO, equation 7): no random policy beats it."""
+    generator = torch.Generator().manual_seed(0)
+    log_probs = torch.log_softmax(torch.randn(1, 5, dtype=F64, generator=generator), 1)
+    values = torch.randn(1, 5, dtype=F64, generator=generator)
+    best = losses.improved(log_probs, values, torch.tensor([0.7], dtype=F64))
+
+    def worth(policy: torch.Tensor) -> torch.Tensor:
+        return (policy * (values - 0.7 * (policy.log() - log_probs))).sum(1)
+
+    others = torch.softmax(3 * torch.randn(1000, 5, dtype=F64, generator=generator), 1)
+    near = torch.softmax(best.log() + 0.01 * torch.randn(1000, 5, dtype=F64, generator=generator), 1)
+    assert (worth(best) > worth(others)).all()
+    assert (worth(best) >= worth(near)).all()
+    torch.testing.assert_close(worth(best), 0.7 * torch.logsumexp(log_probs + values / 0.7, 1))
+
+
+def test_cross_entropy_has_the_gradient_of_the_divergence():
+    logits = torch.randn(4, 6, dtype=F64, requires_grad=True)
+    target = torch.softmax(torch.randn(4, 6, dtype=F64), 1)
+    losses.cross_entropy_to(target, torch.log_softmax(logits, 1)).sum().backward()
+    torch.testing.assert_close(logits.grad, (torch.softmax(logits, 1) - target).detach())
+
+
+def test_returns_beyond_the_bins_are_counted_and_clipped():
+    bins = bin_centres(64, 2.0).double()
+    returns = torch.tensor([0.0, math.expm1(2.0) - 1e-3, 7.0, -1000.0], dtype=F64)
+    assert losses.outside(returns, bins) == 2
+    inside = histogram(symlog(torch.tensor([math.expm1(2.0)], dtype=F64)), bins)
+    torch.testing.assert_close(histogram(symlog(returns[2:3]), bins), inside)

@@ -25,7 +25,7 @@ def learner(objective: str, settings: dict | None = None, **config) -> Learner:
     torch.manual_seed(0)
     policy = Policy(PolicyConfig(layers=2, width=32, heads=2, feedforward=64, context=64, action_bins=64)).double()
     with torch.no_grad():  # value heads start at zero: give them something to say
-        for head in (policy.value, policy.q):
+        for head in (policy.value, policy.q, policy.action_values.table, policy.action_values.features):
             head.weight.normal_(std=0.1)
     entry = Entry(objective, batch=6, settings=settings or {})
     return Learner(policy, TASKS, LearnerConfig(**config), Schedule([entry]))
