@@ -72,8 +72,8 @@ class Collection:
         """Numbers of the blocks that are still to be played."""
         return [block for block in range(-(-self.episodes // BLOCK)) if not self._path(block).exists()]
 
-    def play(self, block: int, played: Callable[[int], None] = lambda _: None) -> None:
-        """Plays a block and keeps it. `played` hears how many of its episodes are done.
+    def play(self, block: int, played: Callable[[int], None] = lambda _: None) -> int:
+        """Plays a block, keeps it, and returns its number of episodes. `played` hears how many of them are done.
 
         Raises:
             EnvironmentFailed: the environment keeps failing.
@@ -85,6 +85,7 @@ class Collection:
             episodes.append(episode)
             played(len(episodes))
         blocks.save(self._path(block), episodes, self.layout.observation, self.layout.action)
+        return len(episodes)
 
     def finish(self) -> str:
         """Writes the dataset from its blocks, which are deleted then; its id.
@@ -197,8 +198,7 @@ def collect(
         def report(played: int, before: int = done) -> None:
             progress(before + played, episodes)
 
-        collection.play(block, report)
-        done += collection.size(block)
+        done += collection.play(block, report)
     return collection.finish()
 
 

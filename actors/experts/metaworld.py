@@ -1,5 +1,6 @@
 """Meta-World's own scripted policies, one for each of its 50 tasks."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ class MetaWorld:
     def __init__(self, task_name: str):
         from metaworld.policies import ENV_POLICY_MAP
 
+        # Many of them ask for more than full speed, and warn of it once.
+        warnings.filterwarnings("ignore", message="Constant.s. may be too high")
         self._policy: Any = ENV_POLICY_MAP[task_name]()  # type: ignore[abstract]  # typed by its base class
 
     def act(self, observations: np.ndarray, environments: Sequence[gymnasium.Env], first: np.ndarray) -> np.ndarray:

@@ -41,6 +41,11 @@ class Reference:
     seed: int
     versions: dict[str, str]
 
+    @property
+    def meaningful(self) -> bool:
+        """The expert is better than random actions; otherwise the task has no score."""
+        return self.expert.mean > self.random.mean
+
 
 def load(task: str) -> Reference:
     """The reference of a task: the person's own measurement, or the one that comes with Ocelot.
@@ -50,20 +55,10 @@ def load(task: str) -> Reference:
             that scores would mean nothing.
     """
     for path in (_own(), SHIPPED):
-        entry = files.read_json(path).get(task)
-        if entry is None:
+        if task not in files.read_json(path):
             continue
-        try:
-            reference = Reference(
-                task,
-                Measurement(**entry["random"]),
-                Measurement(**entry["expert"]),
-                int(entry["seed"]),
-                dict(entry["versions"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ExpertError(f"{path}: the entry of {task} is damaged ({error!r}); measure it again") from None
-        if not reference.expert.mean > reference.random.mean:
+        reference = entry(task, path)
+        if not reference.meaningful:
             raise ExpertError(
                 f"{task}: its expert returns {reference.expert.mean:.1f} on average and random actions "
                 f"{reference.random.mean:.1f}, so it has no score; give it a better expert and measure it again"
@@ -71,16 +66,46 @@ def load(task: str) -> Reference:
         return reference
     raise ExpertError(
         f"{task}: no reference returns, so no normalised score; measured are {', '.join(known())}. "
-        "Measure it: actors.experts.references.save(measure(task))"
+        f"Measure it: ocelot experts measure {task}"
     )
+
+
+def entry(task: str, path: Path | None = None) -> Reference:
+    """The reference of a task as it stands in a file, the person's own one if None, meaningful or not.
+
+    Raises:
+        ExpertError: when the file has none, or is damaged.
+    """
+    path = path or _own()
+    found = files.read_json(path).get(task)
+    try:
+        if found is None:
+            raise KeyError(task)
+        return Reference(
+            task,
+            Measurement(**found["random"]),
+            Measurement(**found["expert"]),
+            int(found["seed"]),
+            dict(found["versions"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ExpertError(f"{path}: the entry of {task} is damaged ({error!r}); measure it again") from None
+
+
+def up_to_date(task: str, episodes: int, seed: int, path: Path | None = None) -> bool:
+    """Whether a file has the task's reference from as many episodes, the same seed and the same versions."""
+    if task not in files.read_json(path or _own()):
+        return False
+    found = entry(task, path)
+    asked = (episodes, episodes, seed, versions())
+    return (found.random.episodes, found.expert.episodes, found.seed, found.versions) == asked
 
 
 def measured(task: str) -> float:
     """Mean return of random actions; NaN where nobody measured it. Raises ExpertError for a damaged file."""
     for path in (_own(), SHIPPED):
-        entry = files.read_json(path).get(task)
-        if entry is not None:
-            return float(entry["random"]["mean"])
+        if task in files.read_json(path):
+            return entry(task, path).random.mean
     return math.nan
 
 
@@ -113,13 +138,24 @@ def measure(
     return Reference(task, random, expert, seed, versions())
 
 
+class Meter:
+    """Measures one task after the other. Arguments as `measure`."""
+
+    def __init__(self, episodes: int, seed: int):
+        self._episodes, self._seed = episodes, seed
+
+    def measure(self, task: str) -> Reference:
+        """As `measure`."""
+        return measure(task, self._episodes, self._seed)
+
+
 def save(reference: Reference, path: Path | None = None) -> Path:
     """Adds a reference to a file, the person's own one if None; an entry of the same task is replaced."""
     path = path or _own()
     path.parent.mkdir(parents=True, exist_ok=True)
-    entry = asdict(reference)
-    del entry["task"]
-    files.write_json(path, dict(sorted({**files.read_json(path), reference.task: entry}.items())))
+    added = asdict(reference)
+    del added["task"]
+    files.write_json(path, dict(sorted({**files.read_json(path), reference.task: added}.items())))
     return path
 
 

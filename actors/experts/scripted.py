@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from actors.experts import babyai, control
+from actors.experts import babyai, control, sokoban
 from actors.experts.classic import Acrobot, CartPole, MountainCar, MountainCarContinuous, Pendulum
 from actors.experts.metaworld import MetaWorld
 from actors.experts.per_episode import PerEpisode
@@ -43,5 +43,6 @@ DOMAINS: dict[str, Callable[[str], Make | None]] = {
     "control-random": lambda name: _control(name.rpartition("-")[0]),
     "gym": CLASSIC.get,
     "metaworld": lambda name: partial(MetaWorld, name),
+    "sokoban": lambda name: sokoban.expert,
 }
 """By domain: what makes the expert of a name."""

@@ -8,20 +8,34 @@ Schaeffer, Sokoban: Enhancing general single-agent search methods, 2001).
 
 import heapq
 from collections import deque
+from collections.abc import Sequence
 from itertools import count
+from typing import Any
 
+import gymnasium
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-Square = tuple[int, int]  # row, column
+from actors.experts.per_episode import PerEpisode, Player
+from actors.sokoban_levels import MOVES, Square
+
 State = tuple[Square, frozenset[Square]]  # player, boxes
 Came = tuple[Square, frozenset[Square], Square, int]  # the state before, the square from which was pushed, the move
-MOVES: tuple[Square, ...] = ((-1, 0), (1, 0), (0, -1), (0, 1))
-"""Up, down, left, right: a step of the player, or a push."""
 NODES = 200_000
 """States that a search may visit before it gives up."""
 
 _FAR = 1e6  # pushes of a box to a target that it cannot reach
+
+
+def expert() -> PerEpisode:
+    """The expert of every `sokoban/` task. It moves up for as long as it knows no solution."""
+    return PerEpisode("sokoban-a-star", _player)
+
+
+def _player(environment: gymnasium.Env) -> Player:
+    level: Any = environment.unwrapped
+    moves = iter(Solver(level.walls, level.targets).solve(level.player, level.boxes) or [])
+    return lambda: np.int64(next(moves, 0))
 
 
 class Solver:
@@ -32,12 +46,12 @@ class Solver:
         targets: squares on which boxes must come to stand.
     """
 
-    def __init__(self, walls: np.ndarray, targets: list[Square]):
+    def __init__(self, walls: np.ndarray, targets: Sequence[Square]):
         self._free = {(int(row), int(column)) for row, column in np.argwhere(~walls)}
         self._targets = frozenset(targets)
         self._pushes = [self._pushes_to(target) for target in targets]  # by target: pushes from each square
 
-    def solve(self, player: Square, boxes: list[Square]) -> list[int] | None:
+    def solve(self, player: Square, boxes: Sequence[Square]) -> list[int] | None:
         """Indices into `MOVES` that bring every target a box; None where there is no way, or none within `NODES`."""
         start = frozenset(boxes)
         order = count()

@@ -1,6 +1,7 @@
 """ocelot experts train | collect | measure."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -10,6 +11,7 @@ app = typer.Typer(no_args_is_help=True, help="Makes experts, and records their e
 
 Task = Annotated[str, typer.Argument(help="The task, for example gym/CartPole-v1 or control/cartpole-swingup.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Processes = Annotated[int, typer.Option(min=1, help="That play at the same time; the result does not depend on it.")]
 
 
 @app.command()
@@ -42,36 +44,71 @@ def train(
 def collect(
     task: Task,
     quality: Annotated[str, typer.Option(help="random, medium, expert or mixed, in D4RL's sense.")] = "medium",
-    episodes: Annotated[int, typer.Option(min=1, help="Episodes to record.")] = 100,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes to play.")] = 100,
     seed: Seed = 0,
     dataset: Annotated[
         str | None, typer.Option(help="Id of the new dataset; made from task and quality if left out.")
     ] = None,
+    keep_all: Annotated[
+        bool, typer.Option("--keep-all", help="Keep an expert's episodes below 80% of its best window too.")
+    ] = False,
+    processes: Processes = 2,
     json: Json = None,
 ) -> None:
-    """Records an expert's episodes as a Minari dataset."""
-    from actors.experts.collect import collect as record
+    """Records an expert's episodes as a Minari dataset. The same command again goes on where it was interrupted."""
+    from actors.experts.collect import Collection
+    from cluster.crew import share
     from cluster.progress import Progress
 
-    with Progress(f"{quality} episodes of {task}", episodes, "episodes") as progress:
-        made = record(task, quality, episodes, seed, dataset, lambda done, _: progress.update(done))
+    arguments: dict[str, Any] = {
+        "task": task,
+        "quality": quality,
+        "episodes": episodes,
+        "seed": seed,
+        "dataset_id": dataset,
+        "keep_all": keep_all,
+    }
+    collection = Collection(**arguments)
+    missing = collection.missing()
+    done = episodes - sum(map(collection.size, missing))
+    with Progress(f"{quality} episodes of {task}", episodes, "episodes", done=done) as progress:
+        for played in share(Collection, arguments, "play", missing, processes):
+            done += played
+            progress.update(done)
+    made = collection.finish()
     typer.echo(f"Dataset: {made}")
     write_json(json, {"task": task, "quality": quality, "episodes": episodes, "seed": seed, "dataset": made})
 
 
 @app.command()
 def measure(
-    task: Task,
+    tasks: Annotated[list[str], typer.Argument(metavar="TASK...", help="Tasks, for example babyai/GoToLocal.")],
     episodes: Annotated[int, typer.Option(min=2, help="Episodes of each of the two players.")] = 100,
     seed: Seed = 0,
+    into: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="References to add to; your own if left out.")
+    ] = None,
+    processes: Processes = 2,
     json: Json = None,
 ) -> None:
-    """Measures the returns of random actions and of the expert: the 0 and 1 of a task's normalised score."""
+    """Measures the returns of random actions and of the expert: the 0 and 100 of a task's score.
+
+    A task that FILE already has from as many episodes, the same seed and the same versions is not measured again, so
+    the same command goes on where it was interrupted.
+    """
     from actors.experts import references
+    from cluster.crew import share
     from cluster.progress import Progress
 
-    with Progress(f"Measuring {task}", 2 * episodes, "episodes") as progress:
-        measured = references.measure(task, episodes, seed, lambda done, _: progress.update(done))
-    file = references.save(measured)
-    typer.echo(f"{task}: random {measured.random.mean:.2f}, expert {measured.expert.mean:.2f}; written to {file}")
-    write_json(json, {"task": task, "random": measured.random.mean, "expert": measured.expert.mean})
+    missing = [task for task in tasks if not references.up_to_date(task, episodes, seed, into)]
+    arguments = {"episodes": episodes, "seed": seed}
+    with Progress("Measuring", len(tasks), "tasks", done=len(tasks) - len(missing)) as progress:
+        for done, measured in enumerate(share(references.Meter, arguments, "measure", missing, processes), start=1):
+            references.save(measured, into)
+            progress.update(len(tasks) - len(missing) + done, measured.task)
+    found = {task: references.entry(task, into) for task in tasks}
+    for task, reference in found.items():
+        typer.echo(f"{task}: random {reference.random.mean:.2f}, expert {reference.expert.mean:.2f}")
+    write_json(
+        json, [{"task": name, "random": one.random.mean, "expert": one.expert.mean} for name, one in found.items()]
+    )
