@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from cluster.commands import bench, compare, domains, evaluate, experts, finetune, monitor, pretrain, quickstart
+from cluster.commands import bench, compare, doctor, domains, evaluate, experts, finetune, monitor, pretrain, quickstart
 from cluster.packages import how_to_install
 from policy.errors import OcelotError
 
@@ -20,6 +20,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("quickstart")(quickstart.quickstart)
+app.command("doctor")(doctor.doctor)
 app.command("domains")(domains.domains)
 app.add_typer(experts.app, name="experts")
 app.command("pretrain")(pretrain.pretrain)

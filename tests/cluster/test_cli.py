@@ -12,9 +12,9 @@ from cluster.packages import how_to_install
 COMMANDS = ["quickstart", "domains", "experts", "pretrain", "finetune", "evaluate", "compare", "monitor"]
 
 
-def ocelot(*arguments, **options):
+def ocelot(*arguments, timeout=120, **options):
     command = [sys.executable, "-c", "from cluster.cli import main; main()", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, **options)
 
 
 def test_help_names_every_command_and_is_quick():
