@@ -72,6 +72,8 @@ class Environments:
         self.max_faults = max_faults
         self.faults = 0
         """Times that an environment failed."""
+        self.seeds = np.zeros(count, dtype=np.int64)
+        """With which the episode that each plays was reset."""
         self._render = render
         self._envs: list[gymnasium.Env] = []
         self._episodes = np.arange(count)  # number of the episode that each plays
@@ -184,7 +186,8 @@ class Environments:
         while True:
             entropy = (self.seed, int(self._episodes[index]), int(self._attempts[index]))
             try:
-                observation, _ = self._envs[index].reset(seed=int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+                self.seeds[index] = np.random.SeedSequence(entropy).generate_state(1)[0]
+                observation, _ = self._envs[index].reset(seed=int(self.seeds[index]))
                 self._observations.store(batch, row, observation)
                 return
             except Exception as error:

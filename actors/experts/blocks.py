@@ -15,6 +15,7 @@ from policy.spaces import Description, build, leaves, pick
 def save(path: Path, episodes: Sequence[Episode], observation: Description, action: Description) -> None:
     """Writes the episodes; an interruption leaves no file of this name."""
     arrays: dict[str, np.ndarray] = {
+        "seeds": np.array([episode.seed for episode in episodes]),
         "lengths": np.array([len(episode.rewards) for episode in episodes]),
         "rewards": np.concatenate([episode.rewards for episode in episodes]),
         "terminated": np.array([episode.terminated for episode in episodes]),
@@ -40,11 +41,12 @@ def returns(path: Path) -> list[float]:
 def load(path: Path, observation: Description, action: Description) -> Iterator[Episode]:
     """The episodes, as they were saved. Raises ExpertError for a damaged file."""
     names = [f"observation {name}" for name, _ in leaves(observation)], [f"action {name}" for name, _ in leaves(action)]
-    arrays = _read(path, ("lengths", "rewards", "terminated", "truncated", *names[0], *names[1]))
+    arrays = _read(path, ("seeds", "lengths", "rewards", "terminated", "truncated", *names[0], *names[1]))
     seen = acted = 0
     for index, steps in enumerate(arrays["lengths"].tolist()):
         rewards = arrays["rewards"][acted : acted + steps].tolist()
         yield Episode(
+            int(arrays["seeds"][index]),
             [_nested(observation, arrays, "observation", step) for step in range(seen, seen + steps + 1)],
             [_nested(action, arrays, "action", step) for step in range(acted, acted + steps)],
             rewards,

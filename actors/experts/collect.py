@@ -111,6 +111,7 @@ class Collection:
                             episode.rewards,
                             episode.terminated,
                             episode.truncated,
+                            episode.seed,
                         )
             _describe(self.dataset_id, metadata | {"mean_return": float(returns[kept].mean())})
         shutil.rmtree(self.folder)

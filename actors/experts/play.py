@@ -20,6 +20,8 @@ ENVIRONMENTS = 8  # stepped together where one call of a network serves them all
 class Episode:
     """One whole episode of T steps."""
 
+    seed: int
+    """With which the environment was reset."""
     observations: list[Any]
     """T + 1, each nested as the space: the last is what the episode ended in."""
     actions: list[Any] = field(default_factory=list)
@@ -57,7 +59,8 @@ def _play(expert: Expert, layout: Layout, episodes: int, environments: Environme
     numbers = np.arange(count)  # of the episode that each environment plays
     finished: dict[int, Episode] = {}  # before one with a lower number
     following = 0
-    running = [Episode([first]) for first in unstack(layout.observation, environments.reset(), count)]
+    starts = unstack(layout.observation, environments.reset(), count)
+    running = [Episode(int(seed), [start]) for start, seed in zip(starts, environments.seeds, strict=True)]
     while len(rows := np.flatnonzero(numbers < episodes)):
         actions = expert.act(
             _stack(layout.observation, [running[row].observations[-1] for row in rows]),
@@ -83,7 +86,7 @@ def _play(expert: Expert, layout: Layout, episodes: int, environments: Environme
                 finished[int(numbers[row])] = episode
                 numbers[row] += count
             if result.ended[place] or result.faulted[place]:  # a failed episode is forgotten and played again
-                running[row] = Episode([following_observation])
+                running[row] = Episode(int(environments.seeds[row]), [following_observation])
         while following in finished:
             yield finished.pop(following)
             following += 1
