@@ -15,5 +15,9 @@ class EvaluationError(OcelotError):
     """An evaluation whose numbers would not mean what they say."""
 
 
+class FilmError(OcelotError):
+    """A task that cannot be drawn."""
+
+
 class ServerSilent(OcelotError):
     """The policy server did not answer in time."""

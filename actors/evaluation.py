@@ -4,10 +4,11 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
-from actors.environments import Environments
+from actors.environments import Environments, StepResult
 from actors.errors import EvaluationError
 from policy.layout import Layout
 from policy.types import NO_VERSION, ActReply, ActRequest, Version
@@ -32,6 +33,17 @@ class Evaluation:
     seconds: float
 
 
+class Watcher(Protocol):
+    """Looks on while episodes are played."""
+
+    def before(self, envs: Environments, rows: np.ndarray) -> None:
+        """The environments `rows` (int [n]) are about to act; they are not to be stepped."""
+
+    def after(self, rows: np.ndarray, request: ActRequest, reply: ActReply, actions: Any, result: StepResult) -> None:
+        """What they asked, what was answered, the actions that they made of it (leaves stacked along n), and what
+        happened."""
+
+
 def evaluate(
     act: Act,
     layout: Layout,
@@ -42,6 +54,7 @@ def evaluate(
     with_return: bool = False,
     return_kappa: float = 10.0,
     progress: Callable[[int, int], None] | None = None,
+    watch: Watcher | None = None,
 ) -> Evaluation:
     """Plays `episodes` episodes of the layout's task.
 
@@ -57,6 +70,7 @@ def evaluate(
         environments: that play side by side, at most; each needs a slot of the policy server.
         with_return, return_kappa: as in ActRequest.
         progress: called with (episodes done, episodes) after each.
+        watch: told of every step, with environments that can be drawn.
 
     Raises:
         EvaluationError: when the weights change meanwhile.
@@ -69,32 +83,42 @@ def evaluate(
     returns, lengths = np.zeros(episodes), np.zeros(episodes, dtype=np.int64)
     run_id = int(np.random.SeedSequence().generate_state(1)[0] >> 1)
     version: Version | None = None
-    with closing(Environments(layout, count, seed)) as envs:
-        tokens = layout.encode_observation(envs.reset())  # [count, observation_tokens]
+    with closing(Environments(layout, count, seed, render=watch is not None)) as envs:
+        first = envs.reset()
+        tokens = layout.encode_observation(first)  # [count, observation_tokens]
+        patches = layout.encode_images(first)  # [count, patches, 16, 16, 3]
         reset = np.ones(count, dtype=bool)
         rows = np.arange(count)
         while len(rows):
-            reply = act(
-                ActRequest(
-                    actor=f"evaluation of {layout.task}",
-                    run_id=run_id,
-                    slots=rows.astype(np.int32),
-                    reset=reset[rows],
-                    tokens=tokens[rows],
-                    legal=layout.legal,
-                    temperature=temperature,
-                    with_return=with_return,
-                    return_kappa=return_kappa,
-                )
+            if watch is not None:
+                watch.before(envs, rows)
+            request = ActRequest(
+                actor=f"evaluation of {layout.task}",
+                run_id=run_id,
+                slots=rows.astype(np.int32),
+                reset=reset[rows],
+                tokens=tokens[rows],
+                legal=layout.legal,
+                temperature=temperature,
+                with_return=with_return,
+                return_kappa=return_kappa,
+                patches=None if patches is None else patches[rows],
+                patch_intervals=layout.patch_intervals,
             )
+            reply = act(request)
             if version not in (None, reply.version):
                 raise EvaluationError(
                     f"{layout.task}: the weights changed from version {version} to {reply.version} during an "
                     "evaluation; pin a version for as long as it takes"
                 )
             version = reply.version
-            result = envs.step(layout.decode_action(reply.tokens), rows)
+            actions = layout.decode_action(reply.tokens)
+            result = envs.step(actions, rows)
+            if watch is not None:
+                watch.after(rows, request, reply, actions, result)
             tokens[rows] = layout.encode_observation(result.observation)
+            if patches is not None:
+                patches[rows] = layout.encode_patches(result.observation)
             reset[rows] = result.ended | result.faulted
             for row in np.flatnonzero(result.ended):
                 index = rows[row]

@@ -106,6 +106,8 @@ class EvaluationConfig(Section):
     """Of action sampling, one evaluation for each; 0 is greedy."""
     seed: int = 10_000
     """Seed of the environments, other than the actors' own, so that arms are evaluated on the same episodes."""
+    clips: bool = True
+    """Show a short clip of each task in TensorBoard: an episode more at the first temperature, drawn if it can be."""
 
 
 class ActorsConfig(Section):
@@ -116,7 +118,13 @@ class ActorsConfig(Section):
     lead: Positive = 20
     """So many updates' worth of steps the actors may be ahead of the learner."""
     processes: Positive = 2
-    """Actor processes."""
+    """Actor processes; on a cluster without room for all of them, as many as have a CPU, and more when nodes join."""
+    min_processes: Positive = 1
+    """Updates wait while fewer actor processes run."""
+    cpus: Annotated[float, Field(gt=0)] = 1.0
+    """CPUs that each actor process claims on a cluster; one machine's own cores are not counted."""
+    silent: Annotated[float, Field(gt=0)] = 30.0
+    """Seconds without an answer after which an actor process counts as frozen or cut off, and is replaced."""
     environments: Positive = 16
     """Environments in each process; one half steps while the other waits for actions."""
     temperature: Annotated[float, Field(ge=0)] = 1.0

@@ -1,6 +1,6 @@
 """Evaluating a checkpoint with the serving path that actors use."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from policy.types import Version
 
 if TYPE_CHECKING:
     from actors.evaluation import Evaluation
+    from cluster.filming.clip import Clip
 
 Row = dict[str, Any]
 """One line of evaluations.jsonl."""
@@ -31,6 +32,7 @@ def evaluate_checkpoint(
     with_return: bool | None = None,
     return_kappa: float | None = None,
     arm: str | None = None,
+    clips: Callable[["Clip"], None] | None = None,
 ) -> list[Row]:
     """Plays episodes with a checkpoint's policy, under one version throughout.
 
@@ -44,6 +46,7 @@ def evaluate_checkpoint(
         dtype: of weights and cache.
         with_return, return_kappa: act with return tokens; None takes what the checkpoint's run acted with.
         arm: name in the rows; None takes the one in the checkpoint.
+        clips: told of a clip of each task that can be drawn, at the first temperature; None: nothing is drawn.
 
     Returns:
         A row for each task and temperature: task, arm, version, env_steps, updates, training_seconds (None where no
@@ -61,7 +64,15 @@ def evaluate_checkpoint(
     with_return = acting.get("with_return", False) if with_return is None else with_return
     kappa = acting.get("return_kappa", 10.0) if return_kappa is None else return_kappa
     jobs = [
-        Job(loaded.layouts[task], episodes, temperature, seed, with_return, kappa)
+        Job(
+            loaded.layouts[task],
+            episodes,
+            temperature,
+            seed,
+            with_return,
+            kappa,
+            loaded.model.config.context if clips is not None and temperature == temperatures[0] else None,
+        )
         for task in tasks or loaded.layouts
         for temperature in temperatures
     ]
@@ -74,7 +85,10 @@ def evaluate_checkpoint(
             played = play(server, jobs, processes, progress.update)
         finally:
             kill(server)
-    return [row(evaluation, loaded.extra, str(folder), arm) for evaluation in played]
+    for _, clip in played:
+        if clips is not None and clip is not None:
+            clips(clip)
+    return [row(evaluation, loaded.extra, str(folder), arm) for evaluation, _ in played]
 
 
 def row(evaluation: "Evaluation", extra: dict[str, Any], checkpoint: str, arm: str | None = None) -> Row:

@@ -1,5 +1,6 @@
 """Evaluations by processes of their own that ask one policy server, under one pinned version."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -9,8 +10,10 @@ from policy.layout import Layout
 from policy.types import ActReply, ActRequest
 
 if TYPE_CHECKING:
-    from actors.evaluation import Evaluation
+    from actors.evaluation import Act, Evaluation
+    from cluster.filming.clip import Clip
 
+LOG = logging.getLogger("ocelot")
 ENVIRONMENTS = 25  # that each process steps side by side
 DEADLINE = 60.0  # seconds for one batch of actions
 
@@ -25,6 +28,11 @@ class Job:
     seed: int
     with_return: bool = False
     return_kappa: float = 10.0
+    film_context: int | None = None
+    """Plays the first episode once more for a clip; the tokens that the policy sees at once. None: no clip."""
+
+
+Played = tuple["Evaluation", "Clip | None"]
 
 
 class Evaluator:
@@ -34,7 +42,7 @@ class Evaluator:
         self._number = number
         self._server = server
 
-    def play(self, job: Job) -> "Evaluation":
+    def play(self, job: Job) -> Played:
         """Raises what environments and the policy server raise."""
         from actors.evaluation import evaluate
 
@@ -43,7 +51,7 @@ class Evaluator:
             named = replace(request, actor=f"evaluation process {self._number}")
             return get(self._server.act.remote(named), timeout=DEADLINE)
 
-        return evaluate(
+        evaluation = evaluate(
             act,
             job.layout,
             job.episodes,
@@ -53,6 +61,31 @@ class Evaluator:
             job.with_return,
             job.return_kappa,
         )
+        return evaluation, None if job.film_context is None else _clip(act, job, job.film_context)
+
+
+def _clip(act: "Act", job: Job, context: int) -> "Clip | None":
+    """None where the task cannot be drawn: the evaluation does not depend on it."""
+    from actors.errors import FilmError
+    from actors.film import film
+    from cluster.filming.clip import FPS, FRAMES, clip
+
+    try:
+        films = film(
+            act,
+            job.layout,
+            context,
+            temperature=job.temperature,
+            seed=job.seed,
+            with_return=job.with_return,
+            return_kappa=job.return_kappa,
+            most_fps=FPS,
+            most_frames=FRAMES,
+        )
+    except FilmError as error:
+        LOG.info("no clip of %s: %s", job.layout.task, error)
+        return None
+    return clip(films[0])
 
 
 def slots(jobs: Sequence[Job], processes: int) -> int:
@@ -62,8 +95,8 @@ def slots(jobs: Sequence[Job], processes: int) -> int:
 
 def play(
     server: Any, jobs: Sequence[Job], processes: int = 2, progress: Callable[[int], None] | None = None
-) -> list["Evaluation"]:
-    """Plays jobs in parallel and returns their evaluations in order.
+) -> list[Played]:
+    """Plays jobs in parallel and returns their evaluations and clips in order.
 
     Args:
         server: Ray handle of a policy server, pinned at one version.
@@ -75,7 +108,7 @@ def play(
     players = [start(Evaluator, number, server) for number in range(min(processes, len(jobs)))]
     try:
         waiting = list(enumerate(jobs))
-        results: dict[int, Evaluation] = {}
+        results: dict[int, Played] = {}
         running: dict[Any, tuple[int, Any]] = {}
         free = list(players)
         while waiting or running:

@@ -1,5 +1,6 @@
 """The driver of `ocelot finetune`: asks the learner for a few updates at a time, and keeps everything else going."""
 
+import contextlib
 import logging
 import time
 from pathlib import Path
@@ -9,19 +10,24 @@ from cluster.board import Board
 from cluster.config import FinetuneConfig
 from cluster.interrupt import Interrupted, StopRequest, stop_on_signals
 from cluster.learner_process import Updates
-from cluster.local_ray import ProcessError, control, get, local_ray
-from cluster.meters import Meters, tables
+from cluster.local_ray import ProcessError, connected_ray, control, get, kill, local_ray
+from cluster.meters import Meters, histograms
 from cluster.pacing import Pacing
 from cluster.processes import Processes
-from cluster.progress import Progress
 from cluster.provenance import weights_hash
 from cluster.run_evaluation import evaluate_run
-from cluster.rundir import RunDirectory, find_checkpoint
+from cluster.rundir import DiskFull, RunDirectory, find_checkpoint
 from cluster.start import Start, fresh, from_checkpoint
 from cluster.stopwatch import Stopwatch
+from cluster.watching.cards import timing_card
+from cluster.watching.introduction import introduce
+from cluster.watching.live import LiveRun
+from cluster.watching.state import Keeper, kept
+from cluster.watching.timing_tree import timing_tree
 from learner.schedule import Schedule
 from learner.types import DivergedError
 from policy.errors import OcelotError
+from policy.timing import Timing
 from policy.types import Version
 
 LOG = logging.getLogger("ocelot")
@@ -29,14 +35,20 @@ LOOK = 0.05  # seconds between looks at the processes
 ASK_SERVER = 0.5  # seconds between questions to the policy server
 STARVED = 1.0  # seconds that an update waits for windows before actors at their limit may go on
 GIVE_UP = 60.0  # seconds that it waits once they have done all their steps
+SILENT = 60.0  # seconds after which a policy server that does not answer counts as dead
+DISK = 600.0  # seconds that the last checkpoint waits for room on a full disk
 
 
-def finetune(config: FinetuneConfig, run: RunDirectory) -> Path:
+def finetune(
+    config: FinetuneConfig, run: RunDirectory, address: str | None = None, allow_open_replay: bool = False
+) -> Path:
     """Trains a policy online until all updates are done; a run that was stopped goes on from its newest checkpoint.
 
     Args:
         config: of the run.
         run: its directory.
+        address: of a Ray cluster, as in `connected_ray`; None: Ray on this machine for this run.
+        allow_open_replay: as in `Processes`.
 
     Returns:
         The last checkpoint.
@@ -52,20 +64,33 @@ def finetune(config: FinetuneConfig, run: RunDirectory) -> Path:
     if before is not None and not resume:
         run.note(start={"checkpoint": str(before), "weights_sha256": weights_hash(before)})
     update, steps = (begin.extra["updates"], begin.extra["env_steps"]) if resume else (0, 0)
-    with run.logging(), stop_on_signals() as stop, local_ray():
+    with run.logging(), kept(run, config.run.updates) as state, stop_on_signals() as stop, _ray(address):
         board = Board(run.path, steps + 1 if resume else None)
         try:
             if not resume:
-                board.hyperparameters(config.model_dump(mode="json"))
+                introduce(board, config, run, begin.layouts)
             if update < config.run.updates:
-                loop = Loop(config, run, board, begin, resume, before, update, steps)
+                loop = Loop(
+                    config,
+                    run,
+                    board,
+                    state,
+                    begin,
+                    resume,
+                    before,
+                    update,
+                    steps,
+                    address is not None,
+                    allow_open_replay,
+                )
                 try:
                     loop.run(stop)
                 finally:
                     loop.processes.close()
                 steps = loop.steps
             checkpoint = find_checkpoint(run.path)
-            board.scalars(evaluate_run(config, run, checkpoint, config.run.updates), steps)
+            evaluate_run(config, run, checkpoint, config.run.updates, board, steps)
+            board.close(ended=True)
         finally:
             board.close()
     return checkpoint
@@ -75,10 +100,12 @@ class Loop:
     """The driver's state while a run goes on.
 
     Args:
-        board: for scalars; its steps are environment steps.
+        board: for TensorBoard; its steps are environment steps.
+        state: of the run, for the list of runs.
         begin: policy and tasks.
         resume, before: as in `Processes`.
         update, steps: learner updates and environment steps done so far.
+        cluster, allow_open_replay: as in `Processes`.
     """
 
     def __init__(
@@ -86,16 +113,20 @@ class Loop:
         config: FinetuneConfig,
         run: RunDirectory,
         board: Board,
+        state: Keeper,
         begin: Start,
         resume: Path | None,
         before: Path | None,
         update: int,
         steps: int,
+        cluster: bool,
+        allow_open_replay: bool,
     ):
         self.config = config
         self.run_directory = run
         self.board = board
-        self.processes = Processes(config, run, begin, resume, before, update)
+        self.state = state
+        self.processes = Processes(config, run, begin, resume, before, update, cluster, allow_open_replay)
         assert self.processes.pool is not None
         self.pool = self.processes.pool
         self.version = Version(self.processes.incarnation, update)
@@ -110,7 +141,10 @@ class Loop:
         """Statistics of the policy server to come."""
         self._asked_server = 0.0
         self._meters = Meters()
+        self._timing = Timing("learner", "log", "checkpoint", "evaluation")
+        self._live = LiveRun(config.run.name, [task.name for task in config.tasks], config.run.updates, update)
         self._next_look = 0.0
+        self._failed_checkpoints = 0
 
     @property
     def update(self) -> int:
@@ -130,8 +164,7 @@ class Loop:
             Interrupted: after a checkpoint.
         """
         total = self.config.run.updates
-        name = self.config.run.name
-        with Progress(f"Fine-tuning {name}", total, "updates", done=self.update) as progress:
+        with self._live:
             try:
                 if self.config.evaluation.every and self.update == 0:
                     self._evaluate(self._save())  # where the curves of all arms begin
@@ -142,7 +175,8 @@ class Loop:
                         time.sleep(LOOK)
                         continue
                     self._train(count, stop)
-                    progress.update(self.update, f"{self.steps:,} environment steps")
+                    self._live.update(self.update, self.steps)
+                    self.state.progress(self.update, self.steps)
             except DivergedError:
                 raise  # weights that may be bad already are no checkpoint
             except OcelotError:
@@ -155,6 +189,8 @@ class Loop:
 
     def _updates_now(self) -> int:
         """Updates to ask for: up to the next that something follows, and as many as pacing lets through."""
+        if self.pool.here < self.config.actors.min_processes:
+            return 0
         run = self.config.run
         every = (self.config.server.publish_every, run.log_every, run.checkpoint_every, self.config.evaluation.every)
         stops = [(self.update // period + 1) * period for period in every if period] + [run.updates]
@@ -169,7 +205,9 @@ class Loop:
         import ray
 
         try:
-            self._follow(self._updates(count, stop))
+            with self._timing.add("learner"):
+                done = self._updates(count, stop)
+            self._follow(done)
         except ray.exceptions.RayActorError:
             update = self.processes.restore_learner()
             self.version = Version(self.processes.incarnation, update)
@@ -211,7 +249,14 @@ class Loop:
 
     def _feed_starved(self, pacing: Pacing) -> None:
         """Lets actors at their limit go on when the learner waits for windows that only they can bring."""
-        waited = get(control(self.processes.learner.waiting), timeout=GIVE_UP)
+        import ray
+
+        try:
+            waited = get(control(self.processes.learner.waiting), timeout=GIVE_UP)
+        except ray.exceptions.GetTimeoutError:
+            LOG.warning("the learner has not answered for %.0f s and is ended", GIVE_UP)
+            kill(self.processes.learner)  # `_train` sees it in the updates that it asked for
+            return
         if self.steps >= pacing.steps and waited > GIVE_UP:
             raise ProcessError(
                 f"all {pacing.steps} environment steps are done, but the learner has waited {waited:.0f} s for windows "
@@ -235,11 +280,17 @@ class Loop:
         except ray.exceptions.RayActorError:
             # Weights of a learner that died fail as well, in a server that lives.
             if not self.processes.server_alive():
-                self._publishing = self._serving = None
-                self.processes.restore_server()
+                self._restore_server()
+        if self._serving is not None and time.monotonic() - self._asked_server > SILENT:
+            LOG.warning("the policy server has not answered for %.0f s", SILENT)
+            self._restore_server()
         if self._serving is None and time.monotonic() - self._asked_server > ASK_SERVER:
             self._asked_server = time.monotonic()
             self._serving = self.processes.server.stats.remote()
+
+    def _restore_server(self) -> None:
+        self._publishing = self._serving = None
+        self.processes.restore_server()
 
     def _follow(self, done: Updates) -> None:
         """What is due after updates: publishing, scalars, a checkpoint, an evaluation."""
@@ -250,24 +301,34 @@ class Loop:
             if self._publishing is None:  # else the server is still busy with the one before
                 self._publishing = self.processes.publish(self.version)
         if update % config.run.log_every == 0 or last:
-            self._log(done)
+            with self._timing.add("log"):
+                self._log(done)
         evaluate = config.evaluation.every and update % config.evaluation.every == 0
         if update % config.run.checkpoint_every == 0 or last or evaluate:
-            folder = self._save()
-            if evaluate and not last:
+            folder = self._save_or_go_on(last)
+            if evaluate and folder is not None and not last:
                 self._evaluate(folder)
 
     def _evaluate(self, checkpoint: Path) -> None:
-        with self._stopwatch.paused():
-            self.board.scalars(evaluate_run(self.config, self.run_directory, checkpoint, self.update), self.steps)
+        with self._stopwatch.paused(), self._timing.add("evaluation"):
+            values = evaluate_run(self.config, self.run_directory, checkpoint, self.update, self.board, self.steps)
+        self._live.scalars(values)
 
     def _log(self, done: Updates) -> None:
-        values = self._meters.scalars(self.update, self.steps, done, self.pool)
-        values |= tables(get(self.processes.learner.tables.remote()))
-        values |= self.processes.faults()
+        tables = get(self.processes.learner.tables.remote())
+        values = self._meters.scalars(self.update, self.steps, done, self.pool, tables, self._timing.seconds)
+        values |= self.processes.faults() | {"faults/failed_checkpoints": self._failed_checkpoints}
         self.board.scalars(values, self.steps)
+        self.board.histograms(histograms(done), self.steps)
+        if self.update == self.config.run.updates:
+            self.board.card("time", timing_card(timing_tree(self._meters.shares())), self.steps)
+        self._live.scalars(values)
 
     def _save(self) -> Path:
+        with self._timing.add("checkpoint"):
+            return self._write_checkpoint()
+
+    def _write_checkpoint(self) -> Path:
         config = self.config
         extra = {
             "arm": config.run.arm or config.run.name,
@@ -280,6 +341,25 @@ class Loop:
         return self.run_directory.save_checkpoint(
             self.update, lambda folder: self.processes.save(folder, extra), config.run.keep_checkpoints
         )
+
+    def _save_or_go_on(self, last: bool) -> Path | None:
+        """A checkpoint; None when the disk is full, unless it is the last one, which waits for room.
+
+        Raises:
+            DiskFull: the last one waited in vain.
+        """
+        given_up = time.monotonic() + (DISK if last else 0.0)
+        while True:
+            try:
+                return self._save()
+            except DiskFull as error:
+                self._failed_checkpoints += 1
+                LOG.warning("no checkpoint after update %d: %s", self.update, error)
+                if not last:
+                    return None
+                if time.monotonic() > given_up:
+                    raise
+            time.sleep(ASK_SERVER)
 
     def _save_if_possible(self) -> None:
         """A checkpoint before an error ends the run; the error itself is what matters."""
@@ -307,6 +387,10 @@ def _check(config: FinetuneConfig) -> None:
             f"actors.processes is {config.actors.processes}, but there are {len(config.tasks)} tasks and an actor "
             f"plays one; set actors.processes to at least {len(config.tasks)}"
         )
+
+
+def _ray(address: str | None) -> contextlib.AbstractContextManager[None]:
+    return local_ray() if address is None else connected_ray(address)
 
 
 def _begin(config: FinetuneConfig, checkpoint: Path | None) -> Start:

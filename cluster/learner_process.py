@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from cluster.config import FinetuneConfig
+from cluster.rundir import writing
 from cluster.start import TRAINING_STATE, Start
 from learner.learner import Learner
 from learner.schedule import Schedule
 from policy.types import Version
 from replay.errors import ReplayTimeout
 from replay.interface import TableInfo
-from replay.trajectory import Trajectory
+from replay.stream import newest_update
+from replay.trajectory import ONLINE, Trajectory
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,13 @@ class Updates:
     metrics: dict[str, float]
     """Means over the updates that logged them."""
     seconds: dict[str, float]
-    """Spent since the process began on: update, wait (for windows)."""
+    """Spent since the process began on: update and its parts (update/forward, ...), wait (for windows)."""
     replay: dict[str, float]
     """Of the window stream, as its `stats`."""
+    window_bytes: float
+    """Mean size of the windows of the last update."""
+    distributions: dict[str, np.ndarray]
+    """float32 [n] by name: of each objective's last batch (OBJECTIVE/...), and the ages of its windows (age)."""
 
 
 class LearnerProcess:
@@ -84,13 +90,16 @@ class LearnerProcess:
                 start.layouts,
                 start.model.config.context,
                 {task.name: task.weight for task in config.tasks},
-                config.run.seed,
+                # A learner that comes back begins elsewhere in the data: not all over again.
+                config.run.seed if incarnation == 1 else _seed(config.run.seed, incarnation),
                 attention_steps=start.model.config.attention_steps,
             )
             self._feeder = Feeder(self._replay, demonstrations)
         self._waiting_since: float | None = None
         self._stop = threading.Event()
         self._seconds = {"update": 0.0, "wait": 0.0}
+        self._windows: list[Trajectory] = []
+        """Of the last update."""
 
     def updates(self, count: int) -> Updates:
         """So many updates, or fewer when stopped.
@@ -101,19 +110,31 @@ class LearnerProcess:
         """
         sums: dict[str, float] = defaultdict(float)
         seen: dict[str, int] = defaultdict(int)
+        distributions: dict[str, np.ndarray] = {}
         for _ in range(count):
             self._stream.current_update = self._learner.updates
+            self._windows.clear()
             began, waited = time.perf_counter(), self._seconds["wait"]
             try:
                 metrics = self._learner.update(self._fetch)
             except _StoppedError:
                 break
             self._seconds["update"] += time.perf_counter() - began - (self._seconds["wait"] - waited)
+            objective = self._learner.schedule.at(self._learner.updates - 1).objective
+            for name, values in self._learner.distributions.items():
+                distributions[f"{objective}/{name}"] = values.float().cpu().numpy()
             for name, value in metrics.items():
                 sums[name] += value
                 seen[name] += 1
-        means = {name: total / seen[name] for name, total in sums.items()}
-        return Updates(self._learner.version, means, dict(self._seconds), self._stream.stats())
+        ages = [self._learner.updates - newest_update(each) for each in self._windows if each.source == ONLINE]
+        return Updates(
+            self._learner.version,
+            {name: total / seen[name] for name, total in sums.items()},
+            self._spent(),
+            self._stream.stats(),
+            float(np.mean([_size(each) for each in self._windows])) if self._windows else float("nan"),
+            distributions | {"age": np.asarray(ages, dtype=np.float32)},
+        )
 
     def version(self) -> Version:
         """Of the weights as they are now."""
@@ -130,8 +151,9 @@ class LearnerProcess:
     def save(self, folder: Path, extra: dict[str, Any]) -> None:
         """Writes a checkpoint's files: what acting needs, and the training state."""
         version = list(self._learner.version)
-        self._start.save(folder, self._learner.published(), {"version": version, **extra})
-        self._learner.save(folder / TRAINING_STATE)
+        with writing(folder):
+            self._start.save(folder, self._learner.published(), {"version": version, **extra})
+            self._learner.save(folder / TRAINING_STATE)
 
     def waiting(self) -> float:
         """Seconds for which the current update has waited for windows; 0 when it does not."""
@@ -142,6 +164,11 @@ class LearnerProcess:
         """Ends `updates` before its next update, or while it waits for windows."""
         self._stop.set()
 
+    def _spent(self) -> dict[str, float]:
+        parts = dict(self._learner.timing.seconds)
+        parts["batch"] -= self._seconds["wait"]  # the update's time is without waiting
+        return self._seconds | {f"update/{name}": seconds for name, seconds in parts.items()}
+
     def _fetch(self, table: str, count: int) -> list[Trajectory]:
         began = time.perf_counter()
         self._waiting_since = time.monotonic()
@@ -150,13 +177,24 @@ class LearnerProcess:
                 if self._stop.is_set():
                     raise _StoppedError
                 try:
-                    return self._stream.windows(table, count, timeout=0.5)
+                    windows = self._stream.windows(table, count, timeout=0.5)
+                    self._windows += windows
+                    return windows
                 except ReplayTimeout:
                     if self._feeder is not None:
                         self._feeder.check()
         finally:
             self._waiting_since = None
             self._seconds["wait"] += time.perf_counter() - began
+
+
+def _size(window: Trajectory) -> int:
+    """Bytes of a window's arrays."""
+    return sum(array.nbytes for array in window.to_arrays().values())
+
+
+def _seed(*entropy: int) -> int:
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
 
 class _StoppedError(Exception):

@@ -6,6 +6,8 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
+
 from cluster.board import Board
 from cluster.config import PretrainConfig
 from cluster.interrupt import Interrupted, StopRequest, stop_on_signals
@@ -13,6 +15,8 @@ from cluster.progress import Progress
 from cluster.run_evaluation import evaluate_run
 from cluster.rundir import RunDirectory, find_checkpoint
 from cluster.start import TRAINING_STATE, Start, fresh, from_checkpoint
+from cluster.watching.introduction import introduce
+from cluster.watching.state import Keeper, kept
 from learner.learner import Learner
 from learner.schedule import Schedule
 from learner.types import ScheduleError
@@ -56,15 +60,16 @@ def pretrain(config: PretrainConfig, run: RunDirectory) -> Path:
         if resume
         else fresh(config.policy, config.tasks, config.text, config.run.seed)
     )
-    with run.logging(), stop_on_signals() as stop:
+    with run.logging(), kept(run, config.run.updates) as state, stop_on_signals() as stop:
         training = Pretraining(config, run, begin, schedule, resume)
-        board = Board(run.path, training.learner.updates + 1 if resume else None)
+        board = Board(run.path, training.learner.updates + 1 if resume else None, offline=True)
         try:
             if not resume:
-                board.hyperparameters(config.model_dump(mode="json"))
-            training.run(board, stop)
+                introduce(board, config, run, begin.layouts)
+            training.run(board, state, stop)
             checkpoint = find_checkpoint(run.path)
-            board.scalars(evaluate_run(config, run, checkpoint, config.run.updates), config.run.updates)
+            evaluate_run(config, run, checkpoint, config.run.updates, board, config.run.updates)
+            board.close(ended=True)
         finally:
             board.close()
     return checkpoint
@@ -94,13 +99,13 @@ class Pretraining:
             self.learner.restore(resume / TRAINING_STATE)
             self.stream.restore(json.loads((resume / TRAINING_STATE / STREAM).read_text()))
 
-    def run(self, board: Board, stop: StopRequest) -> None:
+    def run(self, board: Board, state: Keeper, stop: StopRequest) -> None:
         """Trains until all updates are done. Raises as `pretrain`."""
         config, learner = self.config, self.learner
         total = config.run.updates
         sums: dict[str, float] = defaultdict(float)
         seen: dict[str, int] = defaultdict(int)
-        logged_at, logged = time.monotonic(), learner.updates
+        logged_at, logged, spent = time.monotonic(), learner.updates, dict(learner.timing.seconds)
         with Progress(f"Pretraining {config.run.name}", total, "updates", done=learner.updates) as progress:
             while learner.updates < total:
                 for name, value in learner.update(self._fetch).items():
@@ -110,21 +115,33 @@ class Pretraining:
                 if update % config.run.log_every == 0 or update == total:
                     values = {f"losses/{name}": sums[name] / seen[name] for name in sums}
                     now = time.monotonic()
-                    values["charts/updates_per_second"] = (update - logged) / max(now - logged_at, 1e-9)
+                    passed = max(now - logged_at, 1e-9)
+                    values["charts/updates_per_second"] = (update - logged) / passed
+                    parts = {part: seconds - spent[part] for part, seconds in learner.timing.seconds.items()}
+                    values["time/learner/update"] = sum(parts.values()) / passed
+                    values |= {f"time/learner/update/{part}": more / passed for part, more in parts.items()}
                     if self.held_out and (update % HELD_OUT_EVERY == 0 or update == total):
                         values["losses/held_out"] = self._held_out_loss()
                     board.scalars(values, update)
+                    board.histograms(self._histograms(), update)
                     progress.update(update, _note(values))
+                    state.progress(update)
                     sums.clear()
                     seen.clear()
-                    logged_at, logged = now, update
+                    logged_at, logged, spent = now, update, dict(learner.timing.seconds)
                 if update % config.run.checkpoint_every == 0 or update == total or stop:
                     folder = self._save()
                     if stop:
                         raise Interrupted(f"Stopped after update {update}; the same command goes on from {folder}")
                 every = config.evaluation.every
                 if every and update % every == 0 and update < total:
-                    board.scalars(evaluate_run(config, self.run_directory, self._save(), update), update)
+                    evaluate_run(config, self.run_directory, self._save(), update, board, update)
+
+    def _histograms(self) -> dict[str, np.ndarray]:
+        """Of the last batch, by tag."""
+        objective = self.learner.schedule.at(self.learner.updates - 1).objective
+        values = self.learner.distributions.items()
+        return {f"losses/{objective}/{name}": value.float().cpu().numpy() for name, value in values}
 
     def _held_out_loss(self) -> float:
         """Mean cross-entropy of the held-out action tokens."""

@@ -1,10 +1,11 @@
 """How far long work is, at which rate, and how long it takes still: a bar on a terminal, plain lines elsewhere."""
 
+import functools
 import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 LINE_SECONDS = 15.0  # between two plain lines: a log stays readable
 
@@ -73,16 +74,23 @@ class Progress:
         return ", ".join(parts) + (f"; {self._note}" if self._note else "")
 
 
+@functools.cache
+def console(stream: TextIO) -> Any:
+    """The one rich console of a stream: bars and live views on it are shown together, one below the other."""
+    from rich.console import Console
+
+    return Console(file=stream)
+
+
 class _Bar:
     """A rich bar; rich is imported only where one is shown."""
 
     def __init__(self, stream: TextIO):
-        from rich.console import Console
         from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as RichProgress
 
         columns = BarColumn(bar_width=24), TextColumn("{task.description}")
-        self._rich = RichProgress(*columns, console=Console(file=stream), refresh_per_second=4)
+        self._rich = RichProgress(*columns, console=console(stream), refresh_per_second=4)
         self._task = self._rich.add_task("", total=1)
 
     def start(self) -> None:

@@ -5,24 +5,36 @@ from pathlib import Path
 
 import numpy as np
 
+from cluster.board import Board
 from cluster.config import FinetuneConfig, PretrainConfig
 from cluster.evaluate import Row, evaluate_checkpoint
+from cluster.filming.clip import Clip
 from cluster.reference_scores import find
 from cluster.rundir import RunDirectory
 
 
 def evaluate_run(
-    config: PretrainConfig | FinetuneConfig, run: RunDirectory, checkpoint: Path, update: int
+    config: PretrainConfig | FinetuneConfig, run: RunDirectory, checkpoint: Path, update: int, board: Board, step: int
 ) -> dict[str, float]:
     """Evaluates a checkpoint of the run and notes each evaluation, unless that was done before.
 
+    Args:
+        update: of the checkpoint.
+        board: gets the scores, and clips of the tasks that can be drawn.
+        step: the board's.
+
     Returns:
-        Scalars for TensorBoard; none when there was nothing to do.
+        The scalars; none when there was nothing to do.
     """
     wanted = {(task.name, temperature) for task in config.tasks for temperature in config.evaluation.temperatures}
     done = {(line["task"], line["temperature"]) for line in run.evaluations() if line["updates"] == update}
     if config.evaluation.episodes == 0 or wanted <= done:
         return {}
+
+    def show(clip: Clip) -> None:
+        board.image(f"eval/clip/{clip.task}", clip.moving, clip.size, step)
+        board.image(f"eval/stills/{clip.task}", clip.strip, clip.strip_size, step)
+
     rows = evaluate_checkpoint(
         checkpoint,
         [task.name for task in config.tasks],
@@ -30,10 +42,13 @@ def evaluate_run(
         config.evaluation.temperatures,
         config.evaluation.seed,
         dtype=config.server.dtype,
+        clips=show if config.evaluation.clips else None,
     )
     for row in rows:
         run.add_evaluation(row)
-    return scalars(rows)
+    values = scalars(rows)
+    board.scalars(values, step)
+    return values
 
 
 def scalars(rows: Sequence[Row]) -> dict[str, float]:
@@ -41,7 +56,7 @@ def scalars(rows: Sequence[Row]) -> dict[str, float]:
     values: dict[str, float] = {}
     scores: dict[str, list[float]] = {}
     for row in rows:
-        acting = "greedy" if row["temperature"] == 0 else f"temperature_{row['temperature']:g}"
+        acting = acting_name(row["temperature"])
         values[f"eval/return/{row['task']}/{acting}"] = float(np.mean(row["returns"]))
         reference = find(row["task"])
         if reference is not None:
@@ -51,6 +66,11 @@ def scalars(rows: Sequence[Row]) -> dict[str, float]:
     for acting, all_scores in scores.items():
         values[f"eval/interquartile_mean/{acting}"] = interquartile_mean(all_scores)
     return values
+
+
+def acting_name(temperature: float) -> str:
+    """How tags call a temperature: greedy, temperature_1."""
+    return "greedy" if temperature == 0 else f"temperature_{temperature:g}"
 
 
 def interquartile_mean(values: Sequence[float]) -> float:

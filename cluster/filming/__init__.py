@@ -1,0 +1,1 @@
+"""Videos of a policy that plays: short clips for TensorBoard, and files with overlays."""
