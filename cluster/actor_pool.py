@@ -1,6 +1,8 @@
-"""All actor processes of a run: started, watched, replaced when they die, and held to their share of the steps."""
+"""All actor processes of a run: started, watched, replaced when they die or fall silent, and held to their steps."""
 
+import contextlib
 import logging
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,12 +12,15 @@ import numpy as np
 from cluster.config import FinetuneConfig
 from cluster.local_ray import ProcessError, get, kill, start
 from cluster.pacing import divide
+from cluster.placement import Placement
 from policy.errors import OcelotError
 from policy.layout import Layout
 
 LOG = logging.getLogger("ocelot")
 IN_A_ROW = 5  # deaths of one actor, none of which made it through more steps than PROGRESS
 PROGRESS = 1000
+ANSWER = 5.0  # seconds that an actor may take to say where it is
+WAITED = 60.0  # seconds after which it is said that an actor has no place to run
 
 
 class ActorDied(ProcessError):
@@ -35,6 +40,14 @@ class Member:
     """The call that acts until it is stopped."""
     asked: Any = None
     """Statistics to come."""
+    since: float = 0.0
+    """Monotonic time at which they were asked for."""
+    here: bool = False
+    """The process runs: it has answered."""
+    waited_for: bool = False
+    """It was said that there is no place for it."""
+    node: str = ""
+    """Ray's id of the machine that it runs on."""
     before: int = 0
     """Steps of earlier processes in this place."""
     steps: int = 0
@@ -48,11 +61,17 @@ class Member:
     seconds: dict[str, float] = field(default_factory=dict)
     finished: list[tuple[float, int]] = field(default_factory=list)
     """Return and length of the episodes that finished since they were last taken."""
-    allowed: int | None = 0
+    issued: int | None = 0
+    """Steps that this place may do in all, whatever process is in it; None: without end."""
+
+    @property
+    def allowed(self) -> int | None:
+        """Steps that the process that is there now may do."""
+        return None if self.issued is None else self.issued - self.before
 
 
 class ActorPool:
-    """Keeps the configured number of actors acting.
+    """Keeps the configured number of actors acting, or as many of them as the cluster has room for.
 
     Args:
         config: of the run.
@@ -61,10 +80,18 @@ class ActorPool:
         server: Ray handle of the policy server.
         replay: address of the tables.
         seed: of the environments; another one for each incarnation, so that a resumed run plays new episodes.
+        placement: where actors go.
     """
 
     def __init__(
-        self, config: FinetuneConfig, layouts: dict[str, Layout], context: int, server: Any, replay: str, seed: int
+        self,
+        config: FinetuneConfig,
+        layouts: dict[str, Layout],
+        context: int,
+        server: Any,
+        replay: str,
+        seed: int,
+        placement: Placement,
     ):
         self._config = config
         self._layouts = layouts
@@ -72,6 +99,7 @@ class ActorPool:
         self._server = server
         self._replay = replay
         self._seed = seed
+        self._placement = placement
         self.restarts = 0
         """Actors that were replaced."""
         self.members = list(_members(config))
@@ -83,17 +111,32 @@ class ActorPool:
         """Environment steps since the pool was made, as far as actors have told."""
         return sum(member.before + member.steps for member in self.members)
 
-    def allow(self, steps: int | None) -> None:
-        """Lets the actors act until they have done so many steps in all, each its share; None: without end."""
-        for member in self.members:
-            allowed = None if steps is None else max(0, round(steps * member.share) - member.before)
-            if allowed != member.allowed:
-                member.allowed = allowed
-                member.handle.allow.remote(allowed)
+    @property
+    def here(self) -> int:
+        """Actors that run now."""
+        return sum(member.here for member in self.members)
+
+    def allow(self, steps: int) -> None:
+        """Lets the actors act until they have done so many steps in all, each task its share.
+
+        A task's steps go to those of its actors that run; what one has not done when it dies goes to the others.
+        """
+        for share, members in self._by_task():
+            here = [member for member in members if member.here]
+            spare = round(steps * share) - sum(member.issued or 0 for member in members)
+            if not here or spare <= 0:
+                continue
+            for member, more in zip(
+                sorted(here, key=lambda each: each.issued or 0), _even(spare, len(here)), strict=True
+            ):
+                if more:
+                    member.issued = (member.issued or 0) + more
+                    member.handle.allow.remote(member.allowed)
 
     def all_at_limit(self) -> bool:
-        """No actor may make another step."""
-        return all(member.allowed is not None and member.steps >= member.allowed for member in self.members)
+        """No actor that runs may make another step."""
+        here = [member for member in self.members if member.here]
+        return bool(here) and all(each.allowed is not None and each.steps >= each.allowed for each in here)
 
     def poll(self) -> None:
         """Takes in what actors told since the last call, asks anew, and replaces those that died. Does not wait.
@@ -111,14 +154,24 @@ class ActorPool:
                 continue
             if member.asked is None:
                 member.asked = member.handle.stats.remote()
+                member.since = time.monotonic()
             elif ray.wait([member.asked], timeout=0)[0]:
                 self._take(member)
+            else:
+                self._look_at_silence(member)
 
     def move(self, server: Any) -> None:
         """Starts all actors anew, with another policy server."""
         self._server = server
         for member in self.members:
             self._start_again(member)
+
+    def _by_task(self) -> list[tuple[float, list[Member]]]:
+        """Each task's share of the steps, and its actors."""
+        tasks: dict[str, list[Member]] = {}
+        for member in self.members:
+            tasks.setdefault(member.task, []).append(member)
+        return [(sum(member.share for member in members), members) for members in tasks.values()]
 
     def faults(self) -> int:
         """Times that an environment failed."""
@@ -152,7 +205,8 @@ class ActorPool:
 
         acting = self._config.actors
         seed = np.random.SeedSequence((self._seed, member.number, member.lives)).generate_state(1)[0]
-        member.allowed = 0 if acting.steps is not None else None
+        member.issued = member.before if acting.steps is not None else None
+        member.here = member.waited_for = False
         member.handle = start(
             Actor,
             member.number,
@@ -167,6 +221,7 @@ class ActorPool:
             with_return=acting.with_return,
             return_kappa=acting.return_kappa,
             allowed=member.allowed,
+            place=self._placement.actor(),
         )
         member.running = member.handle.run.remote()
         member.asked = None
@@ -179,13 +234,28 @@ class ActorPool:
             stats = get(asked)
         except ray.exceptions.RayActorError:
             return  # `poll` sees it in the call that acts
+        if not member.here:
+            member.here = True
+            with contextlib.suppress(ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError):
+                member.node = get(member.handle.__ray_call__.remote(_own_node), timeout=ANSWER)
+            LOG.info("actor %d (%s) acts", member.number, member.task)
         if stats.steps - member.steps > 0 and stats.steps > PROGRESS:
             member.deaths = 0
         member.steps, member.faults, member.seconds = stats.steps, stats.faults, stats.seconds
         member.finished += list(zip(stats.returns, stats.lengths, strict=True))
         member.episodes += len(stats.returns)
 
+    def _look_at_silence(self, member: Member) -> None:
+        """Replaces an actor that acted and answers no more: frozen, or on a machine that was cut off."""
+        silent = time.monotonic() - member.since
+        if member.here and silent > self._config.actors.silent:
+            self._bury(member, ProcessError(f"it has not answered for {silent:.0f} s"))
+        elif not member.here and not member.waited_for and silent > WAITED:
+            member.waited_for = True
+            LOG.warning("actor %d (%s) waits for a free CPU in the cluster", member.number, member.task)
+
     def _replace(self, member: Member) -> None:
+        """What to do about an actor that ended."""
         import ray
 
         from actors.errors import ServerSilent
@@ -196,7 +266,16 @@ class ActorPool:
             reason: Exception = ProcessError("it ended before it was told to")
         except (ray.exceptions.RayActorError, ServerSilent, ServerError) as error:
             reason = error
-        member.deaths += 1
+        self._bury(member, reason)
+
+    def _bury(self, member: Member, reason: Exception) -> None:
+        """Counts a death and starts a successor. A machine that went down says nothing against its actors.
+
+        Raises:
+            ActorDied: after too many in a row.
+        """
+        if _alive(member.node):
+            member.deaths += 1
         if member.deaths >= IN_A_ROW:
             raise ActorDied(
                 f"actor {member.number} ({member.task}) died {member.deaths} times in a row, at last: {reason}\n"
@@ -225,6 +304,25 @@ def _members(config: FinetuneConfig) -> Iterator[Member]:
         for _ in range(count):
             yield Member(number, task.name, task.weight / sum(weights) / count)
             number += 1
+
+
+def _even(total: int, parts: int) -> list[int]:
+    """`total` in whole parts, the larger ones first."""
+    return [total // parts + (index < total % parts) for index in range(parts)]
+
+
+def _own_node(actor: Any) -> str:
+    """Ray's id of the machine that an actor runs on; called in its process."""
+    import ray
+
+    return ray.get_runtime_context().get_node_id()
+
+
+def _alive(node: str) -> bool:
+    """Whether a machine is in the cluster; one that is not known yet counts as being there."""
+    import ray
+
+    return not node or any(each["NodeID"] == node and each["Alive"] for each in ray.nodes())
 
 
 def _first_line(error: Exception) -> str:

@@ -1,14 +1,18 @@
-"""A Ray cluster of this machine alone, for as long as a command runs."""
+"""Ray for as long as a command runs: of this machine alone, or a cluster that runs already."""
 
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from cluster.launch.token import use_any_token, use_own_token
 from policy.errors import OcelotError
 
 NAMESPACE = "ocelot"
+ROOT = Path(__file__).parents[1]
+EXCLUDED = [".git", ".venv", "runs", "results", "**/__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"]
 OBJECT_STORE = 256 * 2**20  # bytes; weights and requests are small, and the store is memory that is gone
 CONTROL = "control"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -20,14 +24,14 @@ class ProcessError(OcelotError):
 
 @contextlib.contextmanager
 def local_ray() -> Iterator[None]:
-    """Starts Ray on this machine, closed to others by a token, and shuts it down with everything that runs in it.
+    """Starts Ray on this machine's loopback, with a token, and shuts it down with everything that runs in it.
 
     A Ray that is initialised already is used, and left running.
     """
-    # Before the import: Ray reads some of these when it is loaded.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_AUTH_MODE", "token")  # a local cluster makes the token itself
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    _settle()
+    use_own_token()
+    # So called because it is the default there; without it, Ray listens on every interface.
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     import ray
 
     if ray.is_initialized():
@@ -49,9 +53,51 @@ def local_ray() -> Iterator[None]:
         ray.shutdown()
 
 
+@contextlib.contextmanager
+def connected_ray(address: str) -> Iterator[None]:
+    """Joins a cluster that this machine is a node of, and leaves it with all processes that were started meanwhile.
+
+    Args:
+        address: HOST:PORT, or "auto" in a job of the cluster and on a machine that runs one.
+
+    Raises:
+        ProcessError: when no cluster answers there, or this machine is none of its nodes.
+        TokenError: without a token.
+    """
+    _settle()
+    use_any_token()
+    import ray
+
+    try:
+        ray.init(address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR, **_code())
+    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        raise ProcessError(
+            f"no Ray cluster could be joined at {address}: {str(error).splitlines()[0]} It must run (`ocelot cluster "
+            "status`), with this machine as a node of it and this token; from elsewhere: `ocelot cluster submit`"
+        ) from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _settle() -> None:
+    """Environment variables that Ray reads when it is imported."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+
+def _code() -> dict[str, Any]:
+    """This checkout for processes on other nodes; a job has been sent with its own."""
+    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
+        return {}
+    return {"runtime_env": {"working_dir": str(ROOT), "excludes": EXCLUDED}}
+
+
 def start(
     cls: type,
     *arguments: Any,
+    place: Mapping[str, Any] | None = None,
     cpu_threads: int = 1,
     concurrency: int | None = None,
     control: bool = False,
@@ -61,6 +107,7 @@ def start(
 
     Args:
         arguments, named: of the class.
+        place: where Ray puts it, as from `Placement`; None: anywhere, without a claim to CPUs or GPUs.
         cpu_threads: that its numerical libraries use.
         concurrency: calls that may run in it at once; None is Ray's choice: one after the other in the order in which
             they were made, or 1000 for a class with async methods.
@@ -74,6 +121,7 @@ def start(
         options["max_concurrency"] = concurrency
     if control:
         options["concurrency_groups"] = {CONTROL: 1}
+    options |= place or {}
     return ray.remote(**options)(cls).remote(*arguments, **named)
 
 

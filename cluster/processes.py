@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,22 @@ from cluster.config import FinetuneConfig
 from cluster.incarnation import next_incarnation
 from cluster.learner_process import LearnerProcess
 from cluster.local_ray import ProcessError, get, kill, start
+from cluster.placement import Placement
 from cluster.rundir import RunDirectory
 from cluster.serving import put_weights, serve
 from cluster.start import Start
 from learner.schedule import Schedule
 from policy.types import Version
+from replay.checkpoints import keep, put_back
 from replay.errors import ReplayError
+from replay.gate import Gate
+from replay.seal import can_seal
 from replay.server import ReplayServer
 
 LOG = logging.getLogger("ocelot")
 ANSWER = 60.0  # seconds that the policy server may take to say that it is there
 LIVES = 5  # of the learner and of the policy server, in one run of the command
-REPLAY = "replay"  # folder of the run directory
+REPLAY = "replay"  # folder of the run directory, and of a checkpoint
 
 
 class Processes:
@@ -37,6 +42,8 @@ class Processes:
         resume: the checkpoint of this run that it goes on from; None for a fresh run.
         before: the checkpoint that a fresh run starts from.
         update: learner updates done so far.
+        cluster: Ray runs on a cluster, and not for this run on this machine alone.
+        allow_open_replay: go on although anybody on a cluster's network could read and write replay.
     """
 
     def __init__(
@@ -47,6 +54,8 @@ class Processes:
         resume: Path | None,
         before: Path | None,
         update: int,
+        cluster: bool = False,
+        allow_open_replay: bool = False,
     ):
         self.config = config
         self.run = run
@@ -57,7 +66,11 @@ class Processes:
         self.learner: Any = None
         self.server: Any = None
         self.pool: ActorPool | None = None
+        self._gate: Gate | None = None
+        self._cluster = cluster
+        self._placement = Placement(cluster, config.actors.cpus)
         try:
+            self._sealed = self._seal(allow_open_replay)
             self._open(resume, update)
         except BaseException:
             self.close()
@@ -68,6 +81,8 @@ class Processes:
         folder = self.run.path / REPLAY
         if resume is None:
             shutil.rmtree(folder, ignore_errors=True)  # of an attempt that did not reach its first checkpoint
+        elif (resume / REPLAY).exists():
+            put_back(resume / REPLAY, folder)
         # Paced by the driver, actors and learner would wait for each other if a limiter paced them as well.
         filled = {"online"} if self.config.actors.steps is None else set()
         self.replay = ReplayServer(
@@ -76,7 +91,19 @@ class Processes:
             self.config.replay.limited(schedule.tables, filled),
             name=f"replay of {self.run.path.name}",
             seed=self.config.run.seed,
+            sealed=self._sealed,
         )
+        if self.replay.open_port is not None:
+            warning = (
+                f"replay's port {self.replay.open_port} is open on every interface of this machine: whoever reaches it "
+                "can read and change the run's data"
+            )
+            LOG.warning(warning)
+            print(f"Warning: {warning}", file=sys.stderr, flush=True)
+        self._from_afar = self.replay.address
+        if self._cluster and self.config.replay.backend == "reverb" and self._sealed:
+            self._gate = Gate(f"gate of {self.run.path.name}", self.replay.address)
+            self._from_afar = self._gate.address
         self._start_learner(resume)
         self._published = Version(self.incarnation, update), put_weights(self.begin.model)
         self.server = self._serve()
@@ -143,11 +170,12 @@ class Processes:
         assert self.replay is not None
         get(self.learner.save.remote(folder, extra))
         try:
-            path: str | None = str(Path(self.replay.checkpoint()).resolve())
+            kept = keep(Path(self.replay.checkpoint()), folder / REPLAY)
+            name: str | None = str(kept.relative_to(folder))
         except ReplayError as error:
             LOG.warning("no replay checkpoint beside %s: %s", folder.name, error)
-            path = None
-        manifest = {"updates": extra["updates"], "env_steps": extra["env_steps"], "replay_checkpoint": path}
+            name = None
+        manifest = {"updates": extra["updates"], "env_steps": extra["env_steps"], "replay_checkpoint": name}
         (folder / "replay.json").write_text(json.dumps(manifest, indent=1) + "\n")
 
     def faults(self) -> dict[str, float]:
@@ -169,8 +197,29 @@ class Processes:
         for handle in (self.learner, self.server):
             if handle is not None:
                 kill(handle)
+        if self._gate is not None:
+            self._gate.stop()
         if self.replay is not None:
             self.replay.stop()
+        self._placement.release()
+
+    def _seal(self, allow_open: bool) -> bool:
+        """Whether replay can be kept off the network; says what is open if not.
+
+        Raises:
+            ProcessError: on a cluster, unless it is allowed.
+        """
+        if self.config.replay.backend != "reverb" or can_seal():
+            return True
+        if self._cluster and not allow_open:
+            raise ProcessError(
+                "Reverb has no authentication, and this machine allows no network namespace in which to keep it: its "
+                "port would be open to everybody on the cluster's network. Allow user namespaces here (sysctl "
+                "user.max_user_namespaces; a container needs the capability SYS_ADMIN), or set replay.backend=memory, "
+                "which opens no port, or put a firewall or NetworkPolicy around the cluster and give "
+                "--allow-open-replay"
+            )
+        return False
 
     def _start_learner(self, resume: Path | None) -> None:
         assert self.replay is not None
@@ -185,6 +234,7 @@ class Processes:
             self._before,
             cpu_threads=self.config.run.learner_threads,
             control=True,
+            place=self._placement.central("learner"),
         )
 
     def _serve(self) -> Any:
@@ -200,6 +250,7 @@ class Processes:
             dtype=settings.dtype,
             seed=_seed(self.config.run.seed, 1, self.incarnation),
             window_ms=settings.batch_window_ms,
+            place=self._placement.central("server"),
         )
 
     def _start_actors(self) -> ActorPool:
@@ -209,8 +260,9 @@ class Processes:
             self.begin.layouts,
             self.begin.model.config.context,
             self.server,
-            self.replay.address,
+            self._from_afar,
             _seed(self.config.run.seed, 2, self.incarnation),
+            self._placement,
         )
 
 

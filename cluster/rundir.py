@@ -18,10 +18,15 @@ from cluster.environment import describe_environment
 from policy.errors import OcelotError
 
 COMPLETE = "complete"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class RunError(OcelotError):
     """A run directory that cannot be used as asked."""
+
+
+class DiskFull(RunError):
+    """There is no room to write."""
 
 
 class RunDirectory:
@@ -167,13 +172,21 @@ class RunDirectory:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turns a full disk into an error that says so."""
+    """Turns a full disk into an error that says so.
+
+    Raises:
+        DiskFull: in place of what was raised.
+    """
+    from safetensors import SafetensorError
+
     try:
         yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except (OSError, SafetensorError) as error:
+        # safetensors tells the system's error in words alone.
+        full = (f"os error {number}" in str(error) for number in FULL)
+        if getattr(error, "errno", None) not in FULL and not any(full):
             raise
-        raise RunError(
+        raise DiskFull(
             f"no space left on the disk of {path}; earlier checkpoints are untouched: "
             "free some space and give the same command again to go on"
         ) from error

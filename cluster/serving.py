@@ -1,5 +1,6 @@
 """The policy server as a process of a run."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from cluster.local_ray import get, start
@@ -25,11 +26,13 @@ def serve(
     dtype: str = "float32",
     seed: int = 0,
     window_ms: float = 5.0,
+    place: Mapping[str, Any] | None = None,
 ) -> Any:
     """Starts a policy server and waits until it answers; returns its Ray handle.
 
     Args:
-        weights: a Ray reference, as from `put_weights`. The other arguments are those of `PolicyServer`.
+        weights: a Ray reference, as from `put_weights`.
+        place: where Ray puts it, as in `start`. The other arguments are those of `PolicyServer`.
     """
     handle = start(
         PolicyServer,
@@ -42,6 +45,7 @@ def serve(
         seed=seed,
         window_ms=window_ms,
         cpu_threads=threads,
+        place=place,
     )
     get(handle.stats.remote())
     return handle

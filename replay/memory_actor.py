@@ -32,10 +32,13 @@ class MemoryActor:
 
     def __init__(self, name: str, tables: dict[str, TableConfig], directory: Path, seed: int):
         self.address = f"memory://{name}"
-        self.open_port = None  # it is reached through Ray alone
         self._name = name
         self._arguments = tables, str(directory), seed
         self._handle: Any = None
+
+    @property
+    def open_port(self) -> None:
+        """None: it is reached through Ray alone."""
 
     def start(self) -> None:
         """Raises ReplayError when an actor of that name runs already, or the checkpoint found is damaged."""

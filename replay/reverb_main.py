@@ -1,8 +1,9 @@
 """The Reverb server's process: `python -m replay.reverb_main SETTINGS`, started by replay/reverb_process.py.
 
-Settings are JSON: {"port": int, "socket": str or null, "directory": str, "tables": {name: TableConfig's fields}}. With
-a socket, the process is sealed off from every network and reached through that file alone. It answers lines on standard
-input with lines on standard output, the first being "ready", and ends when its input does: when its parent is gone.
+Settings are JSON: {"port": int, "socket": str or null, "directory": str (where checkpoints are written), "restore": str
+(a checkpoint) or null, "tables": {name: TableConfig's fields}}. With a socket, the process is sealed off from every
+network and reached through that file alone. It answers lines on standard input with lines on standard output, the first
+being "ready", and ends when its input does: when its parent is gone.
 """
 
 import json
@@ -31,7 +32,7 @@ def main() -> None:
     server = reverb.Server(
         [_table(name, TableConfig(**fields)) for name, fields in settings["tables"].items()],
         port=settings["port"],
-        checkpointer=DefaultCheckpointer(settings["directory"]),
+        checkpointer=DefaultCheckpointer(settings["directory"], fallback_checkpoint_path=settings["restore"]),
     )
     client = reverb.Client(f"localhost:{settings['port']}")
     if settings["socket"] is not None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import queue
+import shutil
 import socket
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import tempfile
 import threading
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from replay.errors import ReplayError
 from replay.seal import can_seal
@@ -19,6 +21,7 @@ START = 120.0  # seconds in which the process must be up, its checkpoint loaded
 ANSWER = 15.0  # seconds in which it must answer that it is alive
 CHECKPOINT_SECONDS = 300.0  # that writing may take
 SEALED_PORT = 50_000  # in a network of its own every port is free
+KEPT = "kept"  # folder of the last checkpoint
 
 
 class ReverbProcess:
@@ -27,7 +30,7 @@ class ReverbProcess:
     Args:
         port: 0 takes a free one, the same at every start.
         tables: settings by table.
-        directory: holds the log and the checkpoints, of which the newest is restored.
+        directory: holds the log and the last checkpoint, which is restored.
         sealed: keep the server off every network; it is then reached from this machine alone, by this user, through a
             Unix socket. None: where the machine allows it.
     """
@@ -46,10 +49,11 @@ class ReverbProcess:
             self.address = f"reverb://{_own_address()}:{self.port}"
         self.log = directory / "replay.log"
         self._directory = directory
-        self._settings = {
+        self._written = directory / "checkpoints"
+        self._settings: dict[str, Any] = {
             "port": self.port,
             "socket": socket_path,
-            "directory": str(directory / "checkpoints"),
+            "directory": str(self._written),
             "tables": {name: asdict(table) for name, table in tables.items()},
         }
         self._process: subprocess.Popen[str] | None = None
@@ -73,6 +77,9 @@ class ReverbProcess:
         if self.open_port is not None:
             _check_free(self.open_port)
         self._directory.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self._written, ignore_errors=True)  # cut off half-way, or it would be among the kept ones
+        kept = kept_checkpoints(self._directory)
+        self._settings["restore"] = str(kept[-1]) if kept else None
         with open(self.log, "a") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "replay.reverb_main", json.dumps(self._settings)],
@@ -92,7 +99,7 @@ class ReverbProcess:
             self.stop()
             raise ReplayError(
                 f"the replay server did not start on port {self.port}: {error}. If its log ({self.log}) speaks of the "
-                f"checkpoint, move {self._settings['directory']} away to start with an empty store. {self._log_end()}"
+                f"checkpoint, move {self._directory / KEPT} away to start with an empty store. {self._log_end()}"
             ) from None
 
     def alive(self) -> bool:
@@ -105,7 +112,16 @@ class ReverbProcess:
 
     def checkpoint(self) -> str:
         """Writes a checkpoint and returns its path. Raises ReplayError when the server cannot."""
-        return self._ask("checkpoint", CHECKPOINT_SECONDS)
+        written = Path(self._ask("checkpoint", CHECKPOINT_SECONDS))
+        # Reverb names checkpoints by the wall clock, restores the last by name and deletes the first: after the clock
+        # was set back, the wrong ones. So they are numbered here.
+        before = kept_checkpoints(self._directory)
+        kept = self._directory / KEPT / str(int(before[-1].name) + 1 if before else 0)
+        kept.parent.mkdir(exist_ok=True)
+        written.replace(kept)
+        for old in before:
+            shutil.rmtree(old, ignore_errors=True)
+        return str(kept)
 
     def stop(self) -> None:
         """Ends the process, if need be by force."""
@@ -146,6 +162,13 @@ class ReverbProcess:
     def _log_end(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return "The end of its log: " + " | ".join(lines[-5:]) if lines else "Its log is empty"
+
+
+def kept_checkpoints(directory: Path) -> list[Path]:
+    """Checkpoints of a server's directory, the newest last."""
+    return sorted(
+        (each for each in (directory / KEPT).glob("*") if each.name.isdigit()), key=lambda each: int(each.name)
+    )
 
 
 def _pass_on(process: subprocess.Popen[str], answers: "queue.Queue[str]") -> None:

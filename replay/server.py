@@ -19,7 +19,9 @@ class Backend(Protocol):
     """A store that can be started and stopped."""
 
     address: str
-    open_port: int | None
+
+    @property
+    def open_port(self) -> int | None: ...
 
     def start(self) -> None: ...
 

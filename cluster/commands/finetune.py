@@ -18,6 +18,13 @@ def finetune(
     set_: Overrides = None,
     name: Name = None,
     json: Json = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="A Ray cluster that this machine is a node of: HOST:PORT or auto; else Ray for this run."),
+    ] = None,
+    allow_open_replay: Annotated[
+        bool, typer.Option(help="Go on where anybody on a cluster's network could read and write replay.")
+    ] = False,
     help_config: Annotated[bool, help_config(_model)] = False,
 ) -> None:
     """Trains a policy online: Ray, actors, policy server, replay, learner.
@@ -31,6 +38,6 @@ def finetune(
 
     settings = load(FinetuneConfig, config, overrides(set_, name))
     run = RunDirectory.create(settings)
-    train(settings, run)
+    train(settings, run, address, allow_open_replay)
     typer.echo(f"Run: {run.path}\nLook at it: ocelot monitor {run.path}")
     write_json(json, {"run": str(run.path), "evaluations": run.evaluations()})

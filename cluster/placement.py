@@ -1,0 +1,75 @@
+"""Where the processes of a run go: learner and policy server together beside the driver, actors over all nodes."""
+
+from typing import Any
+
+from cluster.local_ray import ProcessError
+
+ROLES = ("learner", "server")
+RESERVE = 60.0  # seconds in which GPUs of the driver's node must be free
+
+
+class Placement:
+    """Of one run. Ray must be initialised.
+
+    Learner and policy server share one placement group on the driver's node, and its GPUs. The replay server is the
+    driver's child and so is there too. On a cluster, actors claim CPUs and are spread; those for which there is no CPU
+    wait until a node joins.
+
+    Args:
+        cluster: the Ray cluster may have other nodes; False: it is this machine alone, whose cores are not counted.
+        actor_cpus: CPUs that each actor claims on a cluster.
+
+    Raises:
+        ProcessError: the GPUs are on another node, or taken.
+    """
+
+    def __init__(self, cluster: bool, actor_cpus: float = 1.0):
+        import ray
+
+        self.cluster = cluster
+        self._actor_cpus = actor_cpus
+        here, others = _nodes()
+        gpus = here["Resources"].get("GPU", 0.0)
+        with_gpu = [node["NodeManagerAddress"] for node in others if node["Resources"].get("GPU", 0.0)]
+        if not gpus and with_gpu:
+            raise ProcessError(
+                f"this machine has no GPU, but {', '.join(with_gpu)} of its cluster has: start the run there, which "
+                "`ocelot cluster submit` does"
+            )
+        # Whole GPUs where there are enough, else one for both; a share of the address ties the group to this node.
+        self._gpus = 0.0 if not gpus else 1.0 if gpus >= len(ROLES) else gpus / len(ROLES)
+        claim = {f"node:{here['NodeManagerAddress']}": 0.001, **({"GPU": self._gpus} if gpus else {})}
+        self._group = ray.util.placement_group([claim] * len(ROLES), strategy="STRICT_PACK")
+        if not self._group.wait(RESERVE):
+            ray.util.remove_placement_group(self._group)
+            raise ProcessError(
+                f"the GPUs of this machine were not free for {RESERVE:.0f} s: another run of the cluster has them; "
+                "wait for it, or stop it"
+            )
+
+    def central(self, role: str) -> dict[str, Any]:
+        """Ray's options for the learner or the policy server."""
+        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+        strategy = PlacementGroupSchedulingStrategy(self._group, placement_group_bundle_index=ROLES.index(role))
+        return {"scheduling_strategy": strategy, "num_gpus": self._gpus}
+
+    def actor(self) -> dict[str, Any]:
+        """Ray's options for an actor process."""
+        return {"scheduling_strategy": "SPREAD", "num_cpus": self._actor_cpus} if self.cluster else {}
+
+    def release(self) -> None:
+        """Gives the group's resources back; what runs in it ends."""
+        import ray
+
+        ray.util.remove_placement_group(self._group)
+
+
+def _nodes() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """This node, and the other living ones."""
+    import ray
+
+    own = ray.get_runtime_context().get_node_id()
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    here = next(node for node in nodes if node["NodeID"] == own)
+    return here, [node for node in nodes if node is not here]
