@@ -54,6 +54,7 @@ class _Half:
 
     rows: np.ndarray  # int [n]: which environments
     tokens: np.ndarray  # int32 [n, observation_tokens]: what to act on next
+    patches: np.ndarray | None  # uint8 [n, patches, 16, 16, 3]: its images; None where the task has none
     reset: np.ndarray  # bool [n]: that observation begins an episode
     pending: Any = None  # the server's answer to come
 
@@ -158,9 +159,9 @@ class Actor:
     def _act(self, writer: Writer | None) -> None:
         with self._timing.add("env"):
             observation = self._envs.reset()
-        tokens = self._encode(observation)
+        tokens, patches = self._encode(observation)
         halves = [
-            _Half(rows, tokens[rows], np.ones(len(rows), dtype=bool))
+            _Half(rows, tokens[rows], None if patches is None else patches[rows], np.ones(len(rows), dtype=bool))
             for rows in np.array_split(np.arange(self._envs.count), 2)
             if len(rows)
         ]
@@ -186,23 +187,23 @@ class Actor:
             if half.reset.all():  # nothing that it could have lost: it has too few slots
                 raise
             # A server that was restarted, or that gave our slots away, has lost the contexts of these episodes.
-            windows = self._recorder.abandoned(half.rows, half.tokens)
-            half.tokens = self._encode(self._envs.restart(half.rows))
+            windows = self._recorder.abandoned(half.rows, half.tokens, half.patches)
+            half.tokens, half.patches = self._encode(self._envs.restart(half.rows))
             half.reset[:] = True
             return windows
         if reply is None:
             return []
-        windows = self._recorder.acted(half.rows, half.tokens, reply)
+        windows = self._recorder.acted(half.rows, half.tokens, reply, half.patches)
         with self._timing.add("encode"):
             actions = self.layout.decode_action(reply.tokens)
         with self._timing.add("env"):
             result = self._envs.step(actions, half.rows)
-        final = half.tokens = self._encode(result.observation)
+        final = half.tokens, half.patches = self._encode(result.observation)
         half.reset = result.ended | result.faulted
         if half.reset.any():
             final = self._encode(result.final_observation)
         windows += self._recorder.stepped(
-            half.rows, result.rewards, result.terminated, result.truncated, result.faulted, final
+            half.rows, result.rewards, result.terminated, result.truncated, result.faulted, *final
         )
         self._count(result)
         return windows
@@ -219,6 +220,8 @@ class Actor:
                 temperature=self.temperature,
                 with_return=self.with_return,
                 return_kappa=self.return_kappa,
+                patches=half.patches,
+                patch_intervals=self.layout.patch_intervals,
             )
         )
 
@@ -269,9 +272,10 @@ class Actor:
             if self._stop.wait(0.1):
                 return
 
-    def _encode(self, observation: Any) -> np.ndarray:
+    def _encode(self, observation: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        """Tokens and images of a batch of observations."""
         with self._timing.add("encode"):
-            return self.layout.encode_observation(observation)
+            return self.layout.encode_observation(observation), self.layout.encode_images(observation)
 
     def _count(self, result: StepResult) -> None:
         self._steps += int((~result.faulted).sum())

@@ -1,10 +1,14 @@
 """What an actor saw and did, step by step, into the windows that replay stores."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from policy.images import PATCH
 from policy.layout import Layout
 from policy.returns import returns_to_go
 from policy.types import ActReply
+from replay.prompts import NO_PROMPT, Prompt
 from replay.trajectory import ONLINE, Trajectory, cut
 
 EPISODE_LIMIT = 1000
@@ -57,15 +61,30 @@ class Recorder:
         self._versions = np.zeros((slots, room, 2), dtype=np.int32)
         self._context_start = np.zeros((slots, room), dtype=np.int32)
         self._return_tokens = np.zeros((slots, room), dtype=np.int32)
+        self._patches = np.zeros((slots, room, layout.patches, PATCH, PATCH, 3), dtype=np.uint8)
+        self._prompts: list[Prompt] = [NO_PROMPT] * slots
         self._rewards = np.zeros((slots, room), dtype=np.float32)
 
-    def acted(self, slots: np.ndarray, observation: np.ndarray, reply: ActReply) -> list[Trajectory]:
+    def begin(self, slots: np.ndarray, prompts: Sequence[Prompt]) -> None:
+        """Notes the prompts of episodes that begin; to be called before `acted`, where there are any.
+
+        Args:
+            slots: int [n].
+            prompts: n of them; they hold until the episode ends.
+        """
+        for slot, prompt in zip(slots, prompts, strict=True):
+            self._prompts[slot] = prompt
+
+    def acted(
+        self, slots: np.ndarray, observation: np.ndarray, reply: ActReply, patches: np.ndarray | None = None
+    ) -> list[Trajectory]:
         """Notes the actions of a reply, and what they were an answer to.
 
         Args:
             slots: int [n].
             observation: int32 [n, observation_tokens].
             reply: n rows.
+            patches: uint8 [n, patches, 16, 16, 3]; None where the task has no images.
 
         Returns:
             Windows of episodes that have grown past the limit; mostly none.
@@ -73,7 +92,8 @@ class Recorder:
         windows = []
         for row, slot in enumerate(slots):
             if self._length[slot] >= self.episode_limit and self._slid(slot, reply.context_start[row]):
-                windows += self._piece(slot, observation[row], int(reply.context_start[row]))
+                following = None if patches is None else patches[row]
+                windows += self._piece(slot, observation[row], following, int(reply.context_start[row]))
         at = self._length[slots]
         if at.max() >= self._rewards.shape[1]:
             self._grow()
@@ -84,6 +104,8 @@ class Recorder:
         self._versions[slots, at] = reply.version
         self._context_start[slots, at] = reply.context_start
         self._return_tokens[slots, at] = reply.return_tokens
+        if patches is not None:
+            self._patches[slots, at] = patches
         return windows
 
     def stepped(
@@ -94,6 +116,7 @@ class Recorder:
         truncated: np.ndarray,
         faulted: np.ndarray,
         final: np.ndarray,
+        final_patches: np.ndarray | None = None,
     ) -> list[Trajectory]:
         """Notes what the actions led to.
 
@@ -103,6 +126,7 @@ class Recorder:
             terminated, truncated: bool [n].
             faulted: bool [n]: the episode was cut off, its last step is forgotten.
             final: int32 [n, observation_tokens]: what followed the step; read where an episode ended.
+            final_patches: uint8 [n, patches, 16, 16, 3]: its images; None where the task has none.
 
         Returns:
             Windows of the episodes that ended.
@@ -115,30 +139,37 @@ class Recorder:
             if faulted[row]:
                 # The observation that the forgotten step acted on is what follows the last good one.
                 acted_on = self._tokens[slot, self._length[slot], : self.layout.observation_tokens]
-                windows += self._end(slot, acted_on, False, False)
+                windows += self._end(slot, acted_on, self._patches[slot, self._length[slot]], False, False)
             else:
-                windows += self._end(slot, final[row], bool(terminated[row]), bool(truncated[row]))
+                following = None if final_patches is None else final_patches[row]
+                windows += self._end(slot, final[row], following, bool(terminated[row]), bool(truncated[row]))
         return windows
 
-    def abandoned(self, slots: np.ndarray, observation: np.ndarray) -> list[Trajectory]:
+    def abandoned(
+        self, slots: np.ndarray, observation: np.ndarray, patches: np.ndarray | None = None
+    ) -> list[Trajectory]:
         """Ends episodes that will not go on; their returns stay unknown.
 
         Args:
             slots: int [n], between `stepped` and `acted`.
             observation: int32 [n, observation_tokens]: what would have been acted on next.
+            patches: uint8 [n, patches, 16, 16, 3]: its images; None where the task has none.
 
         Returns:
             Their windows.
         """
         return [
             window
-            for slot, following in zip(slots, observation, strict=True)
-            for window in self._end(slot, following, False, False)
+            for row, slot in enumerate(slots)
+            for window in self._end(slot, observation[row], None if patches is None else patches[row], False, False)
         ]
 
-    def _end(self, slot: int, observation: np.ndarray, terminated: bool, truncated: bool) -> list[Trajectory]:
-        windows = self._windows(slot, observation, terminated, truncated)
+    def _end(
+        self, slot: int, observation: np.ndarray, patches: np.ndarray | None, terminated: bool, truncated: bool
+    ) -> list[Trajectory]:
+        windows = self._windows(slot, observation, patches, terminated, truncated)
         self._episode[slot] = self._next_episode()
+        self._prompts[slot] = NO_PROMPT
         self._first[slot] = self._burn_in[slot] = self._length[slot] = 0
         return windows
 
@@ -149,9 +180,11 @@ class Recorder:
     def _slid(self, slot: int, context_start: int) -> bool:
         return bool(context_start != self._context_start[slot, self._length[slot] - 1])
 
-    def _piece(self, slot: int, observation: np.ndarray, context_start: int) -> list[Trajectory]:
+    def _piece(
+        self, slot: int, observation: np.ndarray, patches: np.ndarray | None, context_start: int
+    ) -> list[Trajectory]:
         """Writes what is held, and keeps the steps that the new context still sees as burn-in."""
-        windows = self._windows(slot, observation, False, False)
+        windows = self._windows(slot, observation, patches, False, False)
         length = self._length[slot]
         kept = int(self._first[slot] + length - context_start)
         for part in self._per_step():
@@ -160,8 +193,10 @@ class Recorder:
         self._burn_in[slot] = self._length[slot] = kept
         return windows
 
-    def _windows(self, slot: int, observation: np.ndarray, terminated: bool, truncated: bool) -> list[Trajectory]:
-        """The held steps of a slot as windows; `observation` int32 [observation_tokens] follows them."""
+    def _windows(
+        self, slot: int, observation: np.ndarray, patches: np.ndarray | None, terminated: bool, truncated: bool
+    ) -> list[Trajectory]:
+        """The held steps of a slot as windows; `observation` int32 [observation_tokens] and its patches follow them."""
         length = self._length[slot]
         if length <= self._burn_in[slot]:
             return []
@@ -189,6 +224,11 @@ class Recorder:
             context_start=self._context_start[slot, :length],
             return_tokens=self._return_tokens[slot, :length],
             temperature=self.temperature,
+            patches=self._patches[slot, :length],
+            tail_patches=self._patches[slot, 0, :0] if patches is None else patches,
+            patch_intervals=self.layout.patch_intervals,
+            prompt=self._prompts[slot].tokens,
+            prompt_patches=self._prompts[slot].patches,
         )
         record.check()
         return cut(record, self.context)
@@ -201,10 +241,17 @@ class Recorder:
             self._context_start,
             self._return_tokens,
             self._rewards,
+            self._patches,
         )
 
     def _grow(self) -> None:
         """Doubles the room for steps."""
-        self._tokens, self._log_probs, self._versions, self._context_start, self._return_tokens, self._rewards = (
-            np.concatenate([part, part], axis=1) for part in self._per_step()
-        )
+        (
+            self._tokens,
+            self._log_probs,
+            self._versions,
+            self._context_start,
+            self._return_tokens,
+            self._rewards,
+            self._patches,
+        ) = (np.concatenate([part, part], axis=1) for part in self._per_step())

@@ -15,7 +15,7 @@ from policy.model import Policy
 from policy.text import TextTokenizer
 from policy.vocabulary import DEFAULT, VOCABULARIES
 
-FORMAT = 1
+FORMAT = 2
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 

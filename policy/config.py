@@ -26,6 +26,8 @@ class PolicyConfig:
     """Add features of a continuous token's value to its embedding: near bins are alike; false is Gato's table."""
     action_positions: str = "shared"
     """Position embedding of action tokens: shared (one for all) or none."""
+    patch_channels: int = 64
+    """Channels of the residual block that embeds image patches; a multiple of 32."""
     action_bins: int = 1024
     """Bins of a continuous action, at most 1024 (Gato: 1024)."""
     value_bins: int = 128
@@ -38,5 +40,7 @@ class PolicyConfig:
             raise ValueError(f"width {self.width} must be heads {self.heads} times an even key size")
         if not 2 <= self.action_bins <= 1024:
             raise ValueError(f"action_bins {self.action_bins} must lie in [2, 1024]")
+        if self.patch_channels < 32 or self.patch_channels % 32:
+            raise ValueError(f"patch_channels {self.patch_channels} must be a multiple of 32")
         if self.action_positions not in ("shared", "none"):
             raise ValueError(f"action_positions '{self.action_positions}' must be shared or none")

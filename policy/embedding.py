@@ -1,4 +1,4 @@
-"""Token embeddings: a table, positions within the timestep, and features of continuous values."""
+"""Token embeddings: a table, image patches, positions within the timestep, and features of continuous values."""
 
 import math
 
@@ -7,6 +7,7 @@ from torch import nn
 
 from policy.config import PolicyConfig
 from policy.continuous import BINS
+from policy.patches import PatchEmbedding, Patches
 from policy.vocabulary import DEFAULT
 
 POSITIONS = 512  # rows of the position table; the last one is shared by action tokens
@@ -34,6 +35,7 @@ class Embedding(nn.Module):
         self.position = nn.Embedding(POSITIONS, config.width)
         for part in (self.text, self.table, self.position):
             nn.init.normal_(part.weight, std=0.02)
+        self.patches = PatchEmbedding(config.width, config.patch_channels)
         self.features: nn.Linear | None = None
         if config.value_features:
             self.features = nn.Linear(2 * FREQUENCIES + 1, config.width, bias=False)
@@ -55,13 +57,19 @@ class Embedding(nn.Module):
         extra = self.features(self.value)  # [bins, width]
         return torch.cat([self.table.weight[:BINS] + extra, self.table.weight[BINS:]])
 
-    def forward(self, tokens: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
-        """Ids and positions within the timestep (-1: an action), both int64 [B, T], to vectors [B, T, width]."""
+    def forward(self, tokens: torch.Tensor, position: torch.Tensor, patches: Patches | None = None) -> torch.Tensor:
+        """Ids and positions within the timestep (-1: an action), both int64 [B, T], to vectors [B, T, width].
+
+        At a patch token, the patch's vector stands in for the table's. Without `patches` there must be no such token.
+        """
         start = DEFAULT.text.stop
         x = nn.functional.embedding((tokens - start).clamp(min=0), self.weights())
         is_text = tokens < start
         if is_text.any():
             x = torch.where(is_text.unsqueeze(-1), self.text(tokens.clamp(max=start - 1)), x)
+        if patches is not None and len(patches.at):
+            vectors = self.patches(patches.pixels, patches.intervals)  # [K, width]
+            x = x.flatten(0, 1).index_copy(0, patches.at, vectors.to(x.dtype)).view_as(x)
         acting = position < 0
         where = position.clamp(max=POSITIONS - 2).masked_fill(acting, POSITIONS - 1)
         placed = self.position(where)

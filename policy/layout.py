@@ -4,7 +4,6 @@ A timestep is: observation (text, then image patches, then tensors; keys in lexi
 action (Gato, arXiv 2205.06175, section 2.2). Every timestep of a task has the same number of tokens.
 """
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -12,25 +11,14 @@ import numpy as np
 
 from policy import continuous
 from policy.errors import TokenError
+from policy.images import PATCH
+from policy.leaf import Leaf, make_action_leaf, make_leaf
 from policy.spaces import Description, build, leaves, pick, refuse
 from policy.text import TextTokenizer
 from policy.vocabulary import DEFAULT, VOCABULARIES, Vocabulary
 
 TEXT_TOKENS = 32  # room for one text leaf, in tokens; shorter texts are padded
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """One part of a space: `size` tokens in the order of the flattened (row-major) array."""
-
-    name: str
-    kind: str  # "text", "continuous" or "discrete"
-    shape: tuple[int, ...]
-    size: int
-    low: np.ndarray  # float64 [size]; bounds, or the least integer
-    high: np.ndarray  # float64 [size]; bounds, or one above the greatest integer
-    companded: bool  # mu-law on the way in: observations outside [-1, 1]
-    dtype: str
+ORDER = ("text", "image")  # of kinds within an observation; the rest follows
 
 
 class Layout:
@@ -42,6 +30,9 @@ class Layout:
         action_bins: uniform bins of a continuous action.
         vocabulary: which ids mean what.
         text: tokenizer for text leaves; needed only where the observation holds text.
+        text_tokens: room for each text, in tokens; shorter ones are padded.
+        image_size: height and width, multiples of 16, to which images are resized; None pads them to the next multiples
+            (`policy.images`).
 
     Raises:
         SpaceError: for a space that cannot become tokens, named with its key and the reason.
@@ -55,6 +46,8 @@ class Layout:
         action_bins: int = continuous.BINS,
         vocabulary: Vocabulary = DEFAULT,
         text: TextTokenizer | None = None,
+        text_tokens: int = TEXT_TOKENS,
+        image_size: tuple[int, int] | None = None,
     ):
         self.task = task
         self.observation = observation
@@ -62,10 +55,16 @@ class Layout:
         self.action_bins = action_bins
         self.vocabulary = vocabulary
         self.text = text
-        found = [_leaf(task, name, space, acting=False) for name, space in leaves(observation)]
-        # Stable sort: text before tensors, lexicographic within each.
-        self.observation_leaves = sorted(found, key=lambda leaf: leaf.kind != "text")
-        self.action_leaves = [_leaf(task, name, space, acting=True) for name, space in leaves(action)]
+        self.text_tokens = text_tokens
+        self.image_size = image_size
+        if image_size is not None and (min(image_size) < PATCH or any(side % PATCH for side in image_size)):
+            raise refuse(task, "", f"image_size {list(image_size)} is not made of multiples of {PATCH}")
+        found = [make_leaf(task, name, space, text_tokens, image_size) for name, space in leaves(observation)]
+        # Stable sort: text, images, tensors; lexicographic within each.
+        self.observation_leaves = sorted(
+            found, key=lambda leaf: ORDER.index(leaf.kind) if leaf.kind in ORDER else len(ORDER)
+        )
+        self.action_leaves = [make_action_leaf(task, name, space) for name, space in leaves(action)]
         if not found or not self.action_leaves:
             raise refuse(task, "", "it holds nothing")
         if any(leaf.kind == "text" for leaf in found) and text is None:
@@ -78,6 +77,17 @@ class Layout:
     @cached_property
     def action_tokens(self) -> int:
         return sum(leaf.size for leaf in self.action_leaves)
+
+    @cached_property
+    def patches(self) -> int:
+        """Image patches of a timestep, each of them one of its tokens."""
+        return sum(leaf.size for leaf in self.observation_leaves if leaf.kind == "image")
+
+    @cached_property
+    def patch_intervals(self) -> np.ndarray:
+        """Where each patch lies in its image, as `policy.images.ImageShape.intervals`. int32 [patches, 2, 2]."""
+        shapes = [leaf.image for leaf in self.observation_leaves if leaf.image is not None]
+        return np.concatenate([np.zeros((0, 2, 2), dtype=np.int32), *(shape.intervals for shape in shapes)])
 
     @property
     def step_tokens(self) -> int:
@@ -104,7 +114,7 @@ class Layout:
             observation: the space's nesting, each leaf stacked along a first axis of n (text: a sequence of n strings).
 
         Returns:
-            int32 [n, observation_tokens].
+            int32 [n, observation_tokens]; an image's patches are tokens that stand for what `encode_patches` gives.
 
         Raises:
             TokenError: NaN, infinity, or an integer outside its space, named with task, key and row.
@@ -112,8 +122,41 @@ class Layout:
         columns = []
         for leaf in self.observation_leaves:
             value = pick(observation, leaf.name)
-            columns.append(self._text(leaf, value) if leaf.kind == "text" else self._encode(leaf, value))
+            if leaf.kind == "text":
+                columns.append(self._text(leaf, value))
+            elif leaf.kind == "image":
+                columns.append(np.full((len(value), leaf.size), self.vocabulary.patch, dtype=np.int32))
+            else:
+                columns.append(self._encode(leaf, value))
         return np.concatenate(columns, axis=1)
+
+    def encode_images(self, observation: Any) -> np.ndarray | None:
+        """`encode_patches`, or None where the task has no images: what an `ActRequest` wants."""
+        return self.encode_patches(observation) if self.patches else None
+
+    def encode_patches(self, observation: Any) -> np.ndarray:
+        """The images of a batch of observations, nested as for `encode_observation`.
+
+        Returns:
+            uint8 [n, patches, 16, 16, 3], in the order of the patch tokens; patches may be 0.
+
+        Raises:
+            TokenError: pixels of another dtype or shape than the space, named with task and key.
+        """
+        parts = []
+        for leaf in self.observation_leaves:
+            if leaf.image is None:
+                continue
+            pixels = np.asarray(pick(observation, leaf.name))
+            if pixels.dtype != np.uint8:
+                raise TokenError(f"{self._where(leaf)}: an image of {pixels.dtype}; images are uint8, from 0 to 255")
+            if pixels[0].size != np.prod(leaf.shape):
+                raise TokenError(f"{self._where(leaf)}: expected shape {leaf.shape} a step, got {pixels.shape[1:]}")
+            parts.append(leaf.image.cut(pixels))
+        if not parts:
+            first = pick(observation, self.observation_leaves[0].name)
+            return np.zeros((len(first), 0, PATCH, PATCH, 3), dtype=np.uint8)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def encode_action(self, action: Any) -> np.ndarray:
         """A batch of actions (nesting as the space, leaves stacked along n) to tokens, int32 [n, action_tokens].
@@ -194,6 +237,8 @@ class Layout:
             "action": self.action,
             "action_bins": self.action_bins,
             "vocabulary": self.vocabulary.name,
+            "text_tokens": self.text_tokens,
+            "image_size": list(self.image_size) if self.image_size else None,
         }
 
     @classmethod
@@ -205,55 +250,6 @@ class Layout:
             data["action_bins"],
             VOCABULARIES[data["vocabulary"]],
             text,
+            data["text_tokens"],
+            tuple(data["image_size"]) if data["image_size"] else None,
         )
-
-
-def _leaf(task: str, name: str, space: Description, acting: bool) -> Leaf:
-    kind = space["kind"]
-    shape: tuple[int, ...] = ()
-    if kind == "text":
-        if acting:
-            raise refuse(task, name, "text as an action is not supported")
-        none = np.zeros(0)
-        return Leaf(name, "text", (), TEXT_TOKENS, none, none, False, "str")
-    if kind == "box":
-        return _box(task, name, space, acting)
-    if kind == "discrete":
-        low, count = np.asarray([space["start"]]), np.asarray([space["n"]])
-    elif kind == "multi_discrete":
-        count = np.asarray(space["nvec"]).reshape(-1)
-        low, shape = np.zeros(len(count)), tuple(np.shape(space["nvec"]))
-    elif kind == "multi_binary":
-        shape = tuple(np.atleast_1d(space["n"]).tolist())
-        count = np.full(int(np.prod(shape)), 2)
-        low = np.zeros(len(count))
-    else:
-        raise refuse(task, name, f"a space of kind '{kind}' has no tokens")
-    if count.max() > 1024:
-        raise refuse(task, name, f"{count.max()} discrete values, at most 1024 have ids")
-    low = low.astype(np.float64)
-    return Leaf(name, "discrete", shape, len(count), low, low + count, False, "int64")
-
-
-def _box(task: str, name: str, space: Description, acting: bool) -> Leaf:
-    shape = tuple(space["shape"])
-    low = np.asarray(space["low"], dtype=np.float64).reshape(-1)
-    high = np.asarray(space["high"], dtype=np.float64).reshape(-1)
-    size = int(np.prod(shape))
-    if size == 0:
-        raise refuse(task, name, "a box with no elements")
-    if len(shape) >= 2 and space["dtype"] == "uint8":
-        raise refuse(task, name, f"an image of shape {shape}; image observations are not supported yet")
-    if np.dtype(space["dtype"]).kind in "iub":
-        if not (np.isfinite(low).all() and np.isfinite(high).all()) or (high - low).max() >= 1024:
-            raise refuse(task, name, "integers with a range of 1024 or more, or without bounds")
-        return Leaf(name, "discrete", shape, size, low, high + 1.0, False, space["dtype"])
-    bounded = bool(np.isfinite(low).all() and np.isfinite(high).all())
-    if acting and not bounded:
-        raise refuse(
-            task, name, "an action without finite bounds; wrap it with gymnasium's ClipAction or RescaleAction"
-        )
-    if acting and (high <= low).any():
-        raise refuse(task, name, "an action whose bounds are empty")
-    companded = not (bounded and low.min() >= -1.0 and high.max() <= 1.0)
-    return Leaf(name, "continuous", shape, size, low, high, companded, space["dtype"])

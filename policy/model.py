@@ -10,6 +10,7 @@ from policy.action_values import ActionValues
 from policy.cache import CacheView
 from policy.config import PolicyConfig
 from policy.embedding import Embedding
+from policy.patches import Patches
 from policy.transformer import Transformer
 from policy.values import bin_centres
 from policy.vocabulary import DEFAULT
@@ -36,20 +37,31 @@ class Policy(nn.Module):
         self.bins: torch.Tensor
         self.register_buffer("bins", bin_centres(config.value_bins, config.value_limit), persistent=False)
 
-    def forward(self, tokens: torch.Tensor, position: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self,
+        tokens: torch.Tensor,
+        position: torch.Tensor,
+        timestep: torch.Tensor,
+        patches: Patches | None = None,
+        prompt: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Hidden states of whole windows.
 
         Args:
             tokens, position, timestep: int64 [B, T] as in `replay.batch.Batch`; padding (timestep -1) at the end.
+            patches: the images of the batch; None where it holds no patch token.
+            prompt: int64 [B]: so many timesteps at each row's front are its prompt, which `attention_steps` does not
+                hide; None: no prompts.
 
         Returns:
             [B, T, width]; meaningless at padding.
         """
+        embedded = self.embedding(tokens, position, patches)
         place = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
         mask = None
         if self.config.attention_steps is not None:
-            mask = self._visible(timestep, place, timestep, place)
-        return self.transformer(self.embedding(tokens, position), place, mask)
+            mask = self._visible(timestep, place, timestep, place, prompt)
+        return self.transformer(embedded, place, mask)
 
     def extend(
         self,
@@ -59,6 +71,8 @@ class Policy(nn.Module):
         last: torch.Tensor,
         view: CacheView,
         step_tokens: torch.Tensor,
+        patches: Patches | None = None,
+        prompt: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Hidden states of each row's last new token, behind what the cache holds.
 
@@ -70,22 +84,32 @@ class Policy(nn.Module):
             last: int64 [B]: index of each row's last new token.
             view: where in the cache; its columns are the tokens' places in their contexts.
             step_tokens: int64 [B]: tokens of each timestep in the row's context.
+            patches: the images among the new tokens; their `at` points into [B * T]. None where there are none.
+            prompt: as in `forward`.
 
         Returns:
             [B, width].
         """
         columns = torch.arange(view.span, device=tokens.device).unsqueeze(0)  # [1, span]
-        mask = self._visible(timestep, view.columns, columns // step_tokens.unsqueeze(1), columns)
-        return self.transformer(self.embedding(tokens, position), view.columns, mask, view, last)
+        mask = self._visible(timestep, view.columns, columns // step_tokens.unsqueeze(1), columns, prompt)
+        return self.transformer(self.embedding(tokens, position, patches), view.columns, mask, view, last)
 
     def _visible(
-        self, timestep: torch.Tensor, place: torch.Tensor, key_timestep: torch.Tensor, key_place: torch.Tensor
+        self,
+        timestep: torch.Tensor,
+        place: torch.Tensor,
+        key_timestep: torch.Tensor,
+        key_place: torch.Tensor,
+        prompt: torch.Tensor | None,
     ) -> torch.Tensor:
-        """bool [B, 1, T, keys]: keys that are not later, and at most `attention_steps` timesteps back."""
+        """bool [B, 1, T, keys]: keys that are not later, and at most `attention_steps` timesteps back or prompt."""
         visible = key_place[:, None, :] <= place[:, :, None]
         if self.config.attention_steps is not None:
             back = timestep[:, :, None] - key_timestep[:, None, :]
-            visible = visible & (back <= self.config.attention_steps)
+            near = back <= self.config.attention_steps
+            if prompt is not None:
+                near = near | (key_timestep < prompt[:, None])[:, None, :]
+            visible = visible & near
         # Padding sees everything before it, so that no row of the softmax is empty.
         return (visible | (timestep < 0)[:, :, None]).unsqueeze(1)
 

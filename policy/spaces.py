@@ -3,7 +3,8 @@
 A description is plain JSON: {"kind": "box", "shape": [3], "low": [...], "high": [...], "dtype": "float32"},
 {"kind": "discrete", "n": 4, "start": 0}, {"kind": "multi_discrete", "nvec": [2, 3]}, {"kind": "multi_binary", "n": 4},
 {"kind": "text", "max_length": 64}, {"kind": "dict", "spaces": {...}}, {"kind": "tuple", "spaces": [...]}.
-Keys of a dict are flattened in lexicographic order, tuples by index; a leaf's name joins them with "/".
+Bounds of one element hold for the whole box (images). Keys of a dict are flattened in lexicographic order, tuples by
+index; a leaf's name joins them with "/".
 """
 
 from collections.abc import Iterator

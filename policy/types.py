@@ -38,6 +38,16 @@ class ActRequest:
     """Put a return token before the separator, sampled with expert bias (kappa below)."""
     return_kappa: float = 10.0
     """Strength of the expert bias on return logits: kappa * linspace(0, 1, bins) is added (arXiv 2205.15241)."""
+    patches: np.ndarray | None = None
+    """uint8 [n, P, 16, 16, 3]: the images that the observation's patch tokens stand for, in order; None: there are none
+    (`Layout.encode_patches`)."""
+    patch_intervals: np.ndarray | None = None
+    """int32 [P, 2, 2]: where the patches lie in their images (`Layout.patch_intervals`); goes with `patches`."""
+    prompt: np.ndarray | None = None
+    """int32 [r, K, S]: K timesteps (observation, separator, action) of the same task that go in front of the episodes
+    of the r rows that reset, in their order; None: no prompts. Not together with `with_return`."""
+    prompt_patches: np.ndarray | None = None
+    """uint8 [r, K, P, 16, 16, 3]: the prompts' images; goes with `prompt` where there are patches."""
 
 
 @dataclass

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from policy.images import PATCH
+from policy.patches import Patches
 from policy.returns import ReturnScale
 from policy.vocabulary import DEFAULT
 from replay.trajectory import Trajectory
@@ -14,9 +16,10 @@ from replay.trajectory import Trajectory
 
 @dataclass
 class Batch:
-    """B windows, T tokens and N steps in the longest; M action tokens and R return tokens in all of them.
+    """B windows, T tokens and N steps in the longest; M action tokens, R return tokens and K patches in all of them.
 
-    Flat indices point into [B * T] (tokens) or [B * N] (steps).
+    Flat indices point into [B * T] (tokens) or [B * N] (steps). A prompt stands in front of its window as earlier
+    timesteps of the same context; N counts the window's own steps only.
     """
 
     tokens: torch.Tensor
@@ -24,7 +27,11 @@ class Batch:
     position: torch.Tensor
     """int64 [B, T]: index within the timestep; -1 marks an action token."""
     timestep: torch.Tensor
-    """int64 [B, T]: step within the window; the tail is one more; -1 is padding."""
+    """int64 [B, T]: timestep within the context, the prompt's first; the tail is one more; -1 is padding."""
+    prompt: torch.Tensor | None
+    """int64 [B]: so many timesteps at the front are the prompt's; None: no window has one."""
+    patches: Patches
+    """The images that the patch tokens stand for."""
     separator: torch.Tensor
     """int64 [B, N + 1]: column of each step's separator, the tail's at the window's length; 0 past it."""
     last_action: torch.Tensor
@@ -44,11 +51,11 @@ class Batch:
     action_at: torch.Tensor
     """int64 [M]: flat index of the token before an action token, where that token is predicted."""
     action_token: torch.Tensor
-    """int64 [M]: the action token."""
+    """int64 [M]: the action token, never padding."""
     action_range: torch.Tensor
     """int64 [M, 2]: its legal half-open range."""
     action_step: torch.Tensor
-    """int64 [M]: flat index of its step."""
+    """int64 [M]: flat index of its step; for a prompt's action, of the first step of its window that has a loss."""
     return_at: torch.Tensor
     """int64 [R]: flat index of the token before a return token; R is 0 without return tokens."""
     return_token: torch.Tensor
@@ -69,26 +76,39 @@ class Batch:
         moved: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            moved[field.name] = value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+            moved[field.name] = value
+            if isinstance(value, torch.Tensor):
+                moved[field.name] = value.to(device, non_blocking=True)
+            elif isinstance(value, Patches):
+                moved[field.name] = value.to(device)
         return Batch(**moved)
 
 
 def collate(
-    windows: Sequence[Trajectory], return_scales: dict[str, ReturnScale] | None = None, acted_returns: bool = False
+    windows: Sequence[Trajectory],
+    return_scales: dict[str, ReturnScale] | None = None,
+    acted_returns: bool = False,
+    prompt_loss: bool = False,
 ) -> Batch:
     """Pads windows to one batch.
 
     Args:
         windows: at least one.
         return_scales: given, a return token stands after each observation: the return achieved from that step on, in
-            the scale of the window's task. Windows whose return is still unknown must not be given then.
+            the scale of the window's task. Windows whose return is still unknown must not be given then. Prompts are
+            left out: their steps hold no return token.
         acted_returns: take the return tokens that were acted on instead of the returns achieved.
+        prompt_loss: the action tokens of prompts have a loss too.
     """
     with_return = return_scales is not None or acted_returns
     extra = int(with_return)
     rows = len(windows)
     steps = max(len(window) for window in windows)
-    width = max(len(w) * (w.tokens.shape[1] + extra) + len(w.tail) + extra for w in windows)
+    prompts = [0 if with_return else len(window.prompt) for window in windows]
+    width = max(
+        (before + len(w)) * (w.tokens.shape[1] + extra) + len(w.tail) + extra
+        for w, before in zip(windows, prompts, strict=True)
+    )
     tokens = np.full((rows, width), DEFAULT.pad, dtype=np.int64)
     position = np.zeros((rows, width), dtype=np.int64)
     timestep = np.full((rows, width), -1, dtype=np.int64)
@@ -101,25 +121,29 @@ def collate(
     log_probs = np.full((rows, steps), np.nan, dtype=np.float32)
     at, target, legal, action_step = [], [], [], []
     return_at, return_token, return_step = [], [], []
-    for row, window in enumerate(windows):
+    pixels, patch_at, intervals = [], [], []
+    for row, (window, before) in enumerate(zip(windows, prompts, strict=True)):
         n, acting = len(window), window.action_tokens
+        total = before + n
         observed = len(window.tail) - 1
         size = window.tokens.shape[1] + extra
-        used = n * size + observed + extra + 1
-        block = np.full((n + 1, size), DEFAULT.pad, dtype=np.int64)  # [steps + tail, tokens a step]
-        block[:n, :observed] = window.tokens[:, :observed]
-        block[n, :observed] = window.tail[:observed]
+        used = total * size + observed + extra + 1
+        block = np.full((total + 1, size), DEFAULT.pad, dtype=np.int64)  # [prompt + steps + tail, tokens a step]
+        block[before:total, :observed] = window.tokens[:, :observed]
+        block[total, :observed] = window.tail[:observed]
         block[:, observed + extra] = DEFAULT.separator
-        block[:n, observed + extra + 1 :] = window.tokens[:, observed + 1 :]
+        block[before:total, observed + extra + 1 :] = window.tokens[:, observed + 1 :]
+        if before:
+            block[:before] = window.prompt
         if with_return:
             block[:n, observed] = _return_tokens(window, return_scales, acted_returns)
             block[n, observed] = block[n - 1, observed]
         tokens[row, :used] = block.reshape(-1)[:used]
         within = np.arange(size)
         within[observed + extra + 1 :] = -1
-        position[row, :used] = np.tile(within, n + 1)[:used]
-        timestep[row, :used] = np.repeat(np.arange(n + 1), size)[:used]
-        begins = np.arange(n + 1) * size  # [steps + tail]
+        position[row, :used] = np.tile(within, total + 1)[:used]
+        timestep[row, :used] = np.repeat(np.arange(total + 1), size)[:used]
+        begins = np.arange(before, total + 1) * size  # [steps + tail]
         separator[row, : n + 1] = begins + observed + extra
         last_action[row, :n] = begins[:n] + size - 1
         loss[row, window.burn_in : n] = True
@@ -128,15 +152,25 @@ def collate(
         terminated[row, n - 1] = window.terminated
         log_probs[row, :n] = window.log_probs.sum(axis=1)
         acted = np.arange(window.burn_in, n)
-        predicted = begins[acted, None] + observed + extra + np.arange(acting)  # [loss steps, action tokens]
-        at.append(row * width + predicted.reshape(-1))
-        target.append(window.tokens[acted, observed + 1 :].reshape(-1))
-        legal.append(np.tile(window.legal, (len(acted), 1)))
-        action_step.append(np.repeat(row * steps + acted, acting))
+        trained = np.concatenate([np.arange(before if prompt_loss else 0), before + acted])  # timesteps of the context
+        predicted = trained[:, None] * size + observed + extra + np.arange(acting)  # [loss timesteps, action tokens]
+        tokens_there = block[trained, observed + extra + 1 :]
+        real = np.flatnonzero(tokens_there != DEFAULT.pad)  # texts are padded
+        at.append(row * width + predicted.reshape(-1)[real])
+        target.append(tokens_there.reshape(-1)[real])
+        legal.append(window.legal[real % acting])
+        action_step.append(row * steps + np.maximum(trained[real // acting] - before, window.burn_in))
         if with_return:
             return_at.append(row * width + begins[acted] + observed - 1)
             return_token.append(block[acted, observed])
             return_step.append(row * steps + acted)
+        if len(window.tail_patches):
+            column = np.flatnonzero(window.tail == DEFAULT.patch)  # [P]
+            here = np.arange(total + 1)[:, None] * size + column  # [prompt + steps + tail, P]
+            patch_at.append(row * width + here.reshape(-1))
+            images = [window.prompt_patches] if before else []
+            pixels += [part.reshape(-1, PATCH, PATCH, 3) for part in (*images, window.patches, window.tail_patches)]
+            intervals.append(np.tile(window.patch_intervals, (total + 1, 1, 1)))
 
     def joined(parts: list[np.ndarray]) -> torch.Tensor:
         return torch.from_numpy(np.concatenate(parts).astype(np.int64)) if parts else torch.zeros(0, dtype=torch.int64)
@@ -145,6 +179,12 @@ def collate(
         tokens=torch.from_numpy(tokens),
         position=torch.from_numpy(position),
         timestep=torch.from_numpy(timestep),
+        prompt=torch.tensor(prompts) if any(prompts) else None,
+        patches=Patches(
+            torch.from_numpy(np.concatenate(pixels) if pixels else np.zeros((0, PATCH, PATCH, 3), dtype=np.uint8)),
+            joined(patch_at),
+            joined(intervals).reshape(-1, 2, 2),
+        ),
         separator=torch.from_numpy(separator),
         last_action=torch.from_numpy(last_action),
         length=torch.tensor([len(window) for window in windows]),

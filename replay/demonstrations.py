@@ -48,7 +48,7 @@ class Demonstrations:
     def __init__(self, dataset_id: str, layout: Layout):
         self.dataset_id = dataset_id
         self.layout = layout
-        self._dataset = _open(dataset_id)
+        self._dataset = open_dataset(dataset_id)
         for part, description, space in (
             ("observation", layout.observation, self._dataset.observation_space),
             ("action", layout.action, self._dataset.action_space),
@@ -63,8 +63,8 @@ class Demonstrations:
             metadata = self._dataset.storage.get_episode_metadata(self._dataset.episode_indices)
             self.steps = np.asarray([episode["total_steps"] for episode in metadata], dtype=np.int64)
             """Length of each episode."""
-        except _DAMAGE as error:
-            raise _damaged(dataset_id, self._dataset, error) from error
+        except DAMAGE as error:
+            raise damaged(dataset_id, self._dataset, error) from error
         if not len(self.steps):
             raise DatasetError(f"dataset '{dataset_id}' holds no episodes; record some, or name another")
 
@@ -81,11 +81,12 @@ class Demonstrations:
         try:
             episode = self._dataset[index]
             observations = self.layout.encode_observation(episode.observations)  # [N + 1, observation tokens]
+            patches = self.layout.encode_patches(episode.observations)  # [N + 1, P, 16, 16, 3]
             actions = self.layout.encode_action(episode.actions)  # [N, A]
         except TokenError as error:
             raise DatasetError(f"{where}: {error}; record it anew, or leave the dataset out") from error
-        except _DAMAGE as error:
-            raise _damaged(self.dataset_id, self._dataset, error) from error
+        except DAMAGE as error:
+            raise damaged(self.dataset_id, self._dataset, error) from error
         rewards = np.asarray(episode.rewards, dtype=np.float32)
         steps = len(rewards)
         if not steps or len(actions) != steps or len(observations) != steps + 1:
@@ -122,13 +123,17 @@ class Demonstrations:
             return_tokens=np.full(steps, -1, dtype=np.int32),
             temperature=-1.0,
             episode_return=float(rewards.sum(dtype=np.float64)),
+            patches=patches[:-1],
+            tail_patches=patches[-1],
+            patch_intervals=self.layout.patch_intervals,
         )
 
 
-_DAMAGE = (OSError, KeyError, ValueError, RuntimeError, AssertionError)  # what h5py and Minari raise on damaged files
+DAMAGE = (OSError, KeyError, ValueError, RuntimeError, AssertionError)  # what h5py and Minari raise on damaged files
 
 
-def _open(dataset_id: str) -> Any:
+def open_dataset(dataset_id: str) -> Any:
+    """Minari's own object of a local dataset. Raises DatasetError as `load`, other than for its spaces."""
     import minari
 
     try:
@@ -142,7 +147,7 @@ def _open(dataset_id: str) -> Any:
             + f". Fetch it with `minari download {dataset_id}`, record one with `ocelot experts collect`, or point "
             "MINARI_DATASETS_PATH at where it is"
         ) from None
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise DatasetError(
             f"dataset '{dataset_id}' cannot be read ({error}); delete it with `minari delete {dataset_id}` and fetch "
             "or record it anew"
@@ -155,7 +160,8 @@ def _open(dataset_id: str) -> Any:
     return dataset
 
 
-def _damaged(dataset_id: str, dataset: Any, error: Exception) -> DatasetError:
+def damaged(dataset_id: str, dataset: Any, error: Exception) -> DatasetError:
+    """What to say of a dataset of which a part cannot be read."""
     return DatasetError(
         f"dataset '{dataset_id}' is damaged: {dataset.storage.data_path} cannot be read "
         f"({str(error).splitlines()[0]}). Delete it with `minari delete {dataset_id}` and fetch or record it anew"

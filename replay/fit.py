@@ -56,6 +56,7 @@ def _leaf_mismatch(description: Description, space: Any, where: str) -> str | No
         for bound in ("low", "high"):
             found = _unbounded(np.asarray(getattr(space, bound), dtype=np.float64).reshape(-1))
             wanted = _unbounded(np.asarray(description[bound], dtype=np.float64).reshape(-1))
+            wanted = np.broadcast_to(wanted, found.shape)
             if not np.allclose(found, wanted, rtol=1e-5, atol=1e-6):
                 at = int(np.flatnonzero(~np.isclose(found, wanted, rtol=1e-5, atol=1e-6))[0])
                 return f"{where} has {bound} {found[at]:g} at element {at}, the task has {wanted[at]:g}"

@@ -1,19 +1,26 @@
 """The one trajectory record: an episode, a piece of one, or a window cut from it."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
 from policy.context import fitting_steps, next_start
+from policy.images import PATCH
 
 EXPERT, ONLINE = 0, 1
+
+
+def no_patches() -> np.ndarray:
+    """Of steps without images."""
+    return np.zeros((0, 0, PATCH, PATCH, 3), dtype=np.uint8)
 
 
 @dataclass
 class Trajectory:
     """Consecutive steps of one episode of one task, as tokens.
 
-    N steps, S tokens a step (observation, separator, action; never a return token), A action tokens.
+    N steps, S tokens a step (observation, separator, action; never a return token), A action tokens; P image patches a
+    step (0: none), each a token of the observation; K steps of a prompt (0: none).
     """
 
     task: str
@@ -53,6 +60,20 @@ class Trajectory:
     """Of action sampling; -1 for demonstrations."""
     episode_return: float = float("nan")
     """Sum of all rewards of the episode that this is part of; NaN while the episode runs."""
+    patches: np.ndarray = field(default_factory=no_patches)
+    """uint8 [N, P, 16, 16, 3]: the images that the patch tokens stand for."""
+    tail_patches: np.ndarray = field(default_factory=lambda: np.zeros((0, PATCH, PATCH, 3), dtype=np.uint8))
+    """uint8 [P, 16, 16, 3]: of the tail's observation."""
+    patch_intervals: np.ndarray = field(default_factory=lambda: np.zeros((0, 2, 2), dtype=np.int32))
+    """int32 [P, 2, 2]: where the patches lie in their images, as `policy.layout.Layout.patch_intervals`."""
+    prompt: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), dtype=np.int32))
+    """int32 [K, S]: steps of another episode of the task that stand before every context of this episode."""
+    prompt_patches: np.ndarray = field(default_factory=no_patches)
+    """uint8 [K, P, 16, 16, 3]: of the prompt."""
+
+    def __post_init__(self) -> None:
+        if not self.patches.size:
+            self.patches = self.patches.reshape(len(self.tokens), 0, PATCH, PATCH, 3)
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -73,6 +94,7 @@ class Trajectory:
             first_step=self.first_step + start,
             burn_in=burn_in,
             tail=self.tail if last else self.tokens[stop, : len(self.tail)].copy(),
+            tail_patches=self.tail_patches if last else self.patches[stop].copy(),
             terminated=self.terminated and last,
             truncated=self.truncated and last,
             **{name: getattr(self, name)[start:stop].copy() for name in PER_STEP},
@@ -88,6 +110,16 @@ class Trajectory:
                 )
         if len(self.tail) != tokens - self.action_tokens:
             raise ValueError(f"{self.task}, episode {self.episode}: tail of {len(self.tail)} tokens")
+        shapes = {
+            "patches": (steps, *self.tail_patches.shape),
+            "patch_intervals": (len(self.tail_patches), 2, 2),
+            "prompt": (len(self.prompt), tokens if len(self.prompt) else self.prompt.shape[1]),
+            "prompt_patches": (len(self.prompt), *self.tail_patches.shape) if len(self.prompt) else no_patches().shape,
+        }
+        for name, shape in shapes.items():
+            found = getattr(self, name).shape
+            if found != shape:
+                raise ValueError(f"{self.task}, episode {self.episode}: {name} has shape {found}, not {shape}")
         if not np.isfinite(self.rewards).all():
             step = int(np.flatnonzero(~np.isfinite(self.rewards))[0]) + self.first_step
             raise ValueError(f"{self.task}, episode {self.episode}: reward at step {step} is not finite")
@@ -95,28 +127,28 @@ class Trajectory:
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Every field as a NumPy array, for stores that hold nothing else."""
         arrays = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name == "task":
+        for own in fields(self):
+            value = getattr(self, own.name)
+            if own.name == "task":
                 arrays["task"] = np.frombuffer(value.encode(), dtype=np.uint8).copy()
             else:
-                arrays[field.name] = np.asarray(value, dtype=DTYPES[field.name])
+                arrays[own.name] = np.asarray(value, dtype=DTYPES[own.name])
         return arrays
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "Trajectory":
         """The inverse of `to_arrays`."""
         values: dict = {}
-        for field in fields(cls):
-            value = np.asarray(arrays[field.name])
-            if field.name == "task":
+        for own in fields(cls):
+            value = np.asarray(arrays[own.name])
+            if own.name == "task":
                 values["task"] = value.astype(np.uint8).tobytes().decode()
             else:
-                values[field.name] = value if value.ndim else value.item()
+                values[own.name] = value if value.ndim else value.item()
         return cls(**values)
 
 
-PER_STEP = ("tokens", "rewards", "returns_to_go", "log_probs", "versions", "context_start", "return_tokens")
+PER_STEP = ("tokens", "rewards", "returns_to_go", "log_probs", "versions", "context_start", "return_tokens", "patches")
 
 DTYPES = {
     "source": np.int32,
@@ -137,6 +169,11 @@ DTYPES = {
     "return_tokens": np.int32,
     "temperature": np.float32,
     "episode_return": np.float32,
+    "patches": np.uint8,
+    "tail_patches": np.uint8,
+    "patch_intervals": np.int32,
+    "prompt": np.int32,
+    "prompt_patches": np.uint8,
 }
 
 
@@ -145,12 +182,12 @@ def cut(trajectory: Trajectory, context: int, attention_steps: int | None = None
 
     A window begins where a context began and ends where that context slid, so the learner sees each step in the very
     context in which the actor saw it. Demonstrations are cut as if the policy had acted. The record must begin where a
-    context begins (at an episode's start, or at a slide).
+    context begins (at an episode's start, or at a slide). A prompt takes room in every context, so windows get shorter.
     """
     if trajectory.context_start[0] >= 0:
         starts = [int(start) - trajectory.first_step for start in trajectory.context_start]
     else:
-        fit = fitting_steps(context, trajectory.tokens.shape[1], trajectory.task)
+        fit = fitting_steps(context, trajectory.tokens.shape[1], trajectory.task, len(trajectory.prompt))
         starts, start = [], 0
         for step in range(len(trajectory)):
             start = next_start(start, step, fit, attention_steps)

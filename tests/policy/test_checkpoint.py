@@ -73,8 +73,8 @@ def test_a_missing_folder_or_file_is_named(folder):
 
 
 def test_another_format_is_refused(folder):
-    change(folder, format=2)
-    with pytest.raises(CheckpointError, match="has format 2, this version of Ocelot reads 1"):
+    change(folder, format=1)
+    with pytest.raises(CheckpointError, match="has format 1, this version of Ocelot reads 2"):
         load(folder)
 
 
@@ -89,7 +89,7 @@ def test_a_config_that_cannot_be_read_is_refused(folder):
     (folder / "config.json").write_text('{"format"')
     with pytest.raises(CheckpointError, match=r"config\.json cannot be read"):
         load(folder)
-    (folder / "config.json").write_text('{"format": 1}')
+    (folder / "config.json").write_text('{"format": 2}')
     with pytest.raises(CheckpointError, match="does not hold what a checkpoint needs"):
         load(folder)
 

@@ -158,7 +158,7 @@ def test_texts_that_are_too_long_are_refused(text):
         (box([2]), box([1], -np.inf, np.inf), "without finite bounds"),
         (box([2]), box([1], 1.0, 1.0), "bounds are empty"),
         (box([2]), TEXT, "text as an action"),
-        (box([8, 8, 3], 0, 255, "uint8"), discrete(2), "image"),
+        (box([8, 8, 4], 0, 255, "uint8"), discrete(2), r"an image of shape \[8, 8, 4\]"),
         (box([1], 0, 1e6, "int64"), discrete(2), "integers with a range of 1024 or more"),
         (box([0]), discrete(2), "no elements"),
         ({"kind": "dict", "spaces": {}}, discrete(2), "holds nothing"),
