@@ -7,10 +7,10 @@ import typer
 
 
 def monitor(
-    run: Annotated[Path, typer.Argument(help="A run directory, or a folder of several.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories, or folders of several.")],
     port: Annotated[int, typer.Option(help="Port on this machine; 0 takes a free one.")] = 0,
 ) -> None:
-    """Shows TensorBoard on a run, to this machine alone."""
+    """Shows TensorBoard on runs, to this machine alone; several lie side by side in every chart."""
     from cluster.monitor import serve
 
-    serve(run, port)
+    serve(runs, port)

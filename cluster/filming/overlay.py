@@ -72,7 +72,7 @@ def _values(pen: "ImageDraw.ImageDraw", panel: Panel, step: int, y: int) -> None
     if values is None:
         pen.text((4, y + 2), "value: no value head was trained", GREY)
         return
-    pen.text((4, y + 2), f"value {values[step]:.1f}", INK)
+    pen.text((4, y + 2), f"value {values[step]:.3g}", INK)
     low, high = float(values.min()), float(values.max())
     left, width = 90, WIDTH - 96
     points = [

@@ -18,6 +18,8 @@ from policy.layout import Layout
 if TYPE_CHECKING:
     from PIL import Image
 
+    from actors.film import Film
+
 
 GIF_FPS = 15.0  # pictures a second of a GIF, at most
 
@@ -98,11 +100,12 @@ def _play(folder: Path, task: str, episodes: int, temperature: float, seed: int,
     )
     low, high = _bounds(layout)
     name = f"{folder.parents[1].name} {folder.name}" if folder.parent.name == "checkpoints" else folder.name
-    titles = [f"{name}, start {start}" if episodes > 1 else name for start in range(episodes)]
-    return [
-        Panel(each, title, state_values(loaded.model, each.windows), low, high)
-        for each, title in zip(films, titles, strict=True)
-    ]
+    panels = []
+    for start, each in enumerate(films):
+        score = _score(each)
+        title = f"{name}, start {start}" + ("" if score is None else f": score {score:.2f}")
+        panels.append(Panel(each, title, state_values(loaded.model, each.windows), low, high))
+    return panels
 
 
 def _new_layout(task: str, loaded: checkpoints.Checkpoint) -> Layout:
@@ -121,20 +124,24 @@ def _bounds(layout: Layout) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _pictures(columns: Sequence[Sequence[Panel]]) -> "Iterator[Image.Image]":
-    """Until the last film is over; those that are over before stand still."""
+    """Until a second after the last film is over; those that are over stand still."""
     longest = max(len(panel.film.frames) for column in columns for panel in column)
-    for index in range(longest):
+    for index in range(longest + round(columns[0][0].film.fps)):
         yield files.tile([[draw(column[row], index) for column in columns] for row in range(len(columns[0]))])
 
 
+def _score(film: "Film") -> float | None:
+    """Normalised; None for a task without references."""
+    reference = find(film.task)
+    return None if reference is None else float(reference.score(np.asarray([sum(film.rewards)]))[0])
+
+
 def _summary(folder: Path, start: int, panel: Panel) -> Recorded:
-    total = float(sum(panel.film.rewards))
-    reference = find(panel.film.task)
     return Recorded(
         str(folder),
         start,
-        total,
-        None if reference is None else float(reference.score(np.asarray([total]))[0]),
+        float(sum(panel.film.rewards)),
+        _score(panel.film),
         len(panel.film.rewards),
         None if panel.values is None else float(panel.values[0]),
     )
