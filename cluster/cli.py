@@ -5,7 +5,19 @@ import sys
 
 import typer
 
-from cluster.commands import bench, compare, doctor, domains, evaluate, experts, finetune, monitor, pretrain, quickstart
+from cluster.commands import (
+    bench,
+    compare,
+    demos,
+    doctor,
+    domains,
+    evaluate,
+    experts,
+    finetune,
+    monitor,
+    pretrain,
+    quickstart,
+)
 from cluster.packages import how_to_install
 from policy.errors import OcelotError
 
@@ -23,6 +35,7 @@ app.command("quickstart")(quickstart.quickstart)
 app.command("doctor")(doctor.doctor)
 app.command("domains")(domains.domains)
 app.add_typer(experts.app, name="experts")
+app.add_typer(demos.app, name="demos")
 app.command("pretrain")(pretrain.pretrain)
 app.command("finetune")(finetune.finetune)
 app.command("evaluate")(evaluate.evaluate)

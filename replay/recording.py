@@ -168,8 +168,7 @@ def require_free(dataset_id: str) -> Path:
     _discard_interrupted(dataset_id)
     if folder.exists():
         raise DatasetError(
-            f"cannot record dataset '{dataset_id}': it already exists in {folder}. To replace it: "
-            f"`minari delete {dataset_id}`"
+            f"dataset '{dataset_id}' already exists in {folder}. To replace it: `minari delete {dataset_id}`"
         )
     return folder
 
