@@ -1,11 +1,15 @@
 """Decoder-only transformer, pre-norm, rotary positions; one code path for training and for decoding from a cache."""
 
+from collections.abc import Sequence
+from typing import cast
+
 import torch
 from torch import nn
 from torch.nn import functional
 
 from policy.cache import SPAN, CacheView
 from policy.config import PolicyConfig
+from policy.folding import Fold
 
 
 def rotary(places: int, key: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -33,6 +37,32 @@ class Block(nn.Module):
         self.norm_feedforward = nn.LayerNorm(config.width)
         self.up = nn.Linear(config.width, config.feedforward)
         self.down = nn.Linear(config.feedforward, config.width)
+
+    def folded(
+        self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, parts: Sequence[tuple[int, int]]
+    ) -> torch.Tensor:
+        """The block where each token sees the earlier ones of its own timestep only.
+
+        Args:
+            x: [K, width], as in `policy.folding.Fold`.
+            cos, sin: [K, 1, 1, key / 2].
+            parts: of the fold.
+        """
+        count, width = x.shape
+        qkv = self.qkv(self.norm_attention(x)).view(count, 3, self.heads, width // self.heads)
+        turned = rotate(qkv[:, :2], cos, sin)  # [K, 2, heads, key]
+        attended, at = [], 0
+        for rows, size in parts:
+            these = slice(at, at + rows * size)
+            q, k, v = (
+                each[these].view(rows, size, self.heads, -1).transpose(1, 2)  # [timesteps, heads, size, key]
+                for each in (turned[:, 0], turned[:, 1], qkv[:, 2])
+            )
+            one = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+            attended.append(one.transpose(1, 2).reshape(rows * size, width))
+            at += rows * size
+        x = x + self.out(torch.cat(attended))
+        return x + self.down(functional.gelu(self.up(self.norm_feedforward(x))))
 
     def forward(
         self,
@@ -96,6 +126,16 @@ class Transformer(nn.Module):
                 nn.init.normal_(parameter, std=scale * max(1.0, (768 / config.width) ** 0.5))
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
+
+    def folded(self, x: torch.Tensor, fold: Fold) -> torch.Tensor:
+        """Embedded tokens [B, T, width] to normalised hidden states, each from its own timestep; zero at padding."""
+        cos = self.cos[fold.place].to(x.dtype)[:, None, None]  # [K, 1, 1, key/2]
+        sin = self.sin[fold.place].to(x.dtype)[:, None, None]
+        y = x.flatten(0, 1)[fold.index]  # [K, width]
+        for block in self.blocks:
+            y = cast(Block, block).folded(y, cos, sin, fold.parts)
+        y = self.norm(y)
+        return y.new_zeros(x.shape[0] * x.shape[1], x.shape[2]).index_copy(0, fold.index, y).view_as(x)
 
     def forward(
         self,

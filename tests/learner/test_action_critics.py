@@ -36,8 +36,8 @@ class Oracle:
             else:
                 row = m - count
                 at = row * batch.tokens.shape[1] + int(batch.separator[row, batch.length[row]])
-                mine = next(k for k in range(count) if int(batch.action_step[k]) // self.steps == row)
-                start, stop = batch.action_range[mine].tolist()
+                own = next(k for k in range(count) if int(batch.action_step[k]) // self.steps == row)
+                start, stop = batch.action_range[own].tolist()
             q = symexp(subject.average.action_values(slow.hidden[at : at + 1], start, stop)[0])
             pi = torch.softmax(subject.average.logits(slow.hidden[at : at + 1], start, stop)[0], 0)
             self.q.append(q.detach())
