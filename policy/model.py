@@ -10,6 +10,7 @@ from policy.action_values import ActionValues
 from policy.cache import CacheView
 from policy.config import PolicyConfig
 from policy.embedding import Embedding
+from policy.folding import fold
 from policy.patches import Patches
 from policy.transformer import Transformer
 from policy.values import bin_centres
@@ -57,6 +58,8 @@ class Policy(nn.Module):
             [B, T, width]; meaningless at padding.
         """
         embedded = self.embedding(tokens, position, patches)
+        if self.config.attention_steps == 0 and prompt is None:
+            return self.transformer.folded(embedded, fold(timestep))
         place = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
         mask = None
         if self.config.attention_steps is not None:
