@@ -336,6 +336,7 @@ class Loop:
             "updates": self.update,
             "env_steps": self.steps,
             "seconds": self._stopwatch.seconds,
+            "provenance": self.run_directory.provenance(),
             "acting": {"with_return": config.actors.with_return, "return_kappa": config.actors.return_kappa},
         }
         return self.run_directory.save_checkpoint(

@@ -2,12 +2,11 @@
 
 import os
 import signal
-import sys
 import threading
-import types
 from collections.abc import Sequence
 from pathlib import Path
 
+from cluster.watching.events import without_tensorflow
 from policy.errors import OcelotError
 
 HOST = "127.0.0.1"
@@ -48,8 +47,7 @@ def start(folders: Sequence[Path], port: int = 0) -> str:
             raise MonitorError(
                 f"{folder} holds no TensorBoard events (yet); give the directory of a run that has begun"
             )
-    # TensorBoard looks for this module to learn that it has to do without TensorFlow, which costs 0.45 GB.
-    sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("tensorboard.compat.notf"))
+    without_tensorflow()
     from tensorboard import program
 
     board = program.TensorBoard()

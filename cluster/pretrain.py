@@ -161,6 +161,7 @@ class Pretraining:
             "updates": update,
             "env_steps": 0,
             "version": list(self.learner.version),
+            "provenance": self.run_directory.provenance(),
         }
 
         def write(folder: Path) -> None:

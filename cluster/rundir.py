@@ -131,6 +131,12 @@ class RunDirectory:
             new.write_text(json.dumps(known | facts, indent=2) + "\n")
             new.replace(file)
 
+    def provenance(self) -> dict[str, Any]:
+        """What its checkpoints carry of where they come from: run, commit, versions, and the start of the run."""
+        known = json.loads((self.path / "environment.json").read_text())
+        told = ("commit", "changed_files", "packages", "start")
+        return {"run": self.path.name} | {name: known[name] for name in told if name in known}
+
     def add_evaluation(self, row: dict[str, Any]) -> None:
         """Appends one line to evaluations.jsonl.
 

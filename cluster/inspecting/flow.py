@@ -1,0 +1,93 @@
+"""What flows through a run a second, as its processes measured it."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cluster.config_files import read_yaml
+from cluster.inspecting.errors import InspectError
+from cluster.rundir import RunDirectory
+from cluster.watching.events import read_scalars
+from cluster.watching.timing_tree import timing_tree
+from policy.checkpoint import WEIGHTS
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One arrow of the picture."""
+
+    source: str
+    to: str
+    rate: float
+    """Units a second: the median over the run."""
+    unit: str
+    bytes: float | None
+    """A second; None where nothing that counts is sent."""
+
+
+def read_flow(run: RunDirectory) -> tuple[list[Stream], dict[str, float]]:
+    """The streams of a fine-tuning run, and the share of time that each part of each process took, by tag of time/.
+
+    Raises:
+        InspectError: it was never logged, or is no fine-tuning run.
+    """
+    points = read_scalars(run.path)
+    middle = {tag: float(np.median([value for _, value in values])) for tag, values in points.items() if values}
+    if "charts/steps_per_second" not in middle:
+        raise InspectError(
+            f"{run.path} has measured no flow yet: only runs of `ocelot finetune` have one, from their second point "
+            "in TensorBoard on"
+        )
+    window = middle.get("replay/window_bytes")
+
+    def of_windows(rate: float) -> float | None:
+        return None if window is None else rate * window
+
+    streams = [
+        Stream("environments", "actors", middle["charts/steps_per_second"], "environment steps", None),
+        Stream("actors", "policy server", middle.get("policy/actions_per_second", 0.0), "observations", None),
+    ]
+    for lead, source, to in (
+        ("replay/inserts_per_second/", "actors and demonstrations", "replay"),
+        ("replay/samples_per_second/", "replay", "learner"),
+    ):
+        for tag, rate in sorted(middle.items()):
+            if tag.startswith(lead):
+                table = tag.removeprefix(lead)
+                streams.append(Stream(source, f"{to}, table {table}", rate, "windows", of_windows(rate)))
+    updates = middle["charts/updates_per_second"]
+    streams.append(Stream("learner", "weights", updates, "updates", None))
+    tokens = updates * middle.get("losses/tokens", 0.0)
+    streams.append(Stream("batches", "learner", tokens, "tokens", None))
+    every = read_yaml(run.path / "config.yaml")["server"]["publish_every"]
+    latest = run.latest_checkpoint()
+    weights = None if latest is None else (latest / WEIGHTS).stat().st_size * updates / every
+    streams.append(Stream("learner", "policy server", updates / every, "publications", weights))
+    return streams, {tag: value for tag, value in middle.items() if tag.startswith("time/")}
+
+
+def drawn(streams: list[Stream], shares: dict[str, float]) -> "RenderableType":
+    """The same for a terminal."""
+    from rich.console import Group
+    from rich.table import Table
+
+    table = Table("from", "to", box=None, pad_edge=False)
+    for name in ("a second", "", "bytes a second"):
+        table.add_column(name, justify="left" if not name else "right")
+    for each in streams:
+        size = "" if each.bytes is None else human(each.bytes)
+        table.add_row(each.source, each.to, f"{each.rate:,.1f}", each.unit, size)
+    return Group("Medians over the run", "", table, "", "Where the time goes", "", timing_tree(shares))
+
+
+def human(size: float) -> str:
+    """ "1.2 MB"."""
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:,.3g} GB"
