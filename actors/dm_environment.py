@@ -13,7 +13,8 @@ UNLIMITED = 1e10  # MuJoCo's mjMAXVAL: how the suite writes an actuator without 
 class DmEnvironment(gymnasium.Env):
     """One environment of the suite.
 
-    Observations are a Dict in the environment's order: images as uint8, everything else as float32 boxes. A "/" in a
+    Observations are a Dict in the environment's order: images as uint8, everything else as float32 boxes; what has no
+    elements is left out. A "/" in a
     key becomes a ".". Episodes that run out of time end truncated, those that the task ends (discount 0) terminated.
 
     Args:
@@ -28,7 +29,7 @@ class DmEnvironment(gymnasium.Env):
         self.camera = camera
         self.metadata = {"render_modes": ["rgb_array"], "render_fps": round(1.0 / env.control_timestep())}
         specs = env.observation_spec()
-        self._keys = [(key, key.replace("/", "."), _dtype(spec)) for key, spec in specs.items()]
+        self._keys = [(key, key.replace("/", "."), _dtype(spec)) for key, spec in specs.items() if np.prod(spec.shape)]
         self.observation_space = gymnasium.spaces.Dict(
             OrderedDict((name, _box(specs[key], dtype)) for key, name, dtype in self._keys)  # a plain dict is sorted
         )

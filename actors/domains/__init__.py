@@ -5,7 +5,19 @@ from typing import Protocol
 
 import gymnasium
 
-from actors.domains import babyai, control, control_random, gym, metaworld, sokoban
+from actors.domains import (
+    atari,
+    babyai,
+    control,
+    control_pixels,
+    control_random,
+    gym,
+    manipulation,
+    maze,
+    metaworld,
+    modular,
+    sokoban,
+)
 from actors.errors import TaskError
 from actors.spaces import describe
 from policy.layout import Layout
@@ -33,11 +45,16 @@ class Domain(Protocol):
 
 
 DOMAINS: dict[str, Domain] = {
+    "atari": atari,
     "babyai": babyai,
     "control": control,
+    "control-pixels": control_pixels,
     "control-random": control_random,
     "gym": gym,
+    "manipulation": manipulation,
+    "maze": maze,
     "metaworld": metaworld,
+    "modular": modular,
     "sokoban": sokoban,
 }
 
