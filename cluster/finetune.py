@@ -141,7 +141,7 @@ class Loop:
         """Statistics of the policy server to come."""
         self._asked_server = 0.0
         self._meters = Meters()
-        self._timing = Timing("learner", "log", "checkpoint", "evaluation")
+        self._timing = Timing("learner", "wait", "log", "checkpoint", "evaluation")
         self._live = LiveRun(config.run.name, [task.name for task in config.tasks], config.run.updates, update)
         self._next_look = 0.0
         self._failed_checkpoints = 0
@@ -171,8 +171,9 @@ class Loop:
                 while self.update < total and not stop:
                     count = self._updates_now()
                     if count == 0:
-                        self._look(waiting=False)
-                        time.sleep(LOOK)
+                        with self._timing.add("wait"):
+                            self._look(waiting=False)
+                            time.sleep(LOOK)
                         continue
                     self._train(count, stop)
                     self._live.update(self.update, self.steps)

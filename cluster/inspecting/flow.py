@@ -60,14 +60,15 @@ def read_flow(run: RunDirectory) -> tuple[list[Stream], dict[str, float]]:
                 table = tag.removeprefix(lead)
                 streams.append(Stream(source, f"{to}, table {table}", rate, "windows", of_windows(rate)))
     updates = middle["charts/updates_per_second"]
-    streams.append(Stream("learner", "weights", updates, "updates", None))
     tokens = updates * middle.get("losses/tokens", 0.0)
-    streams.append(Stream("batches", "learner", tokens, "tokens", None))
+    streams.append(Stream("windows", "learner", tokens, "tokens", None))
+    streams.append(Stream("learner", "policy", updates, "updates", None))
     every = read_yaml(run.path / "config.yaml")["server"]["publish_every"]
     latest = run.latest_checkpoint()
     weights = None if latest is None else (latest / WEIGHTS).stat().st_size * updates / every
     streams.append(Stream("learner", "policy server", updates / every, "publications", weights))
-    return streams, {tag: value for tag, value in middle.items() if tag.startswith("time/")}
+    shares = {tag: [value for _, value in values] for tag, values in points.items() if tag.startswith("time/")}
+    return streams, {tag: float(np.mean(values)) for tag, values in shares.items()}
 
 
 def drawn(streams: list[Stream], shares: dict[str, float]) -> "RenderableType":
@@ -81,7 +82,7 @@ def drawn(streams: list[Stream], shares: dict[str, float]) -> "RenderableType":
     for each in streams:
         size = "" if each.bytes is None else human(each.bytes)
         table.add_row(each.source, each.to, f"{each.rate:,.1f}", each.unit, size)
-    return Group("Medians over the run", "", table, "", "Where the time goes", "", timing_tree(shares))
+    return Group("What flows a second (medians over the run)", "", table, "", "Where the time goes (means over the run)", "", timing_tree(shares))
 
 
 def human(size: float) -> str:
