@@ -157,6 +157,8 @@ class PretrainConfig(Section):
     """The run."""
     tasks: Annotated[list[TaskConfig], Field(min_length=1)]
     """The tasks and their demonstrations."""
+    domain_weights: dict[str, Annotated[float, Field(ge=0)]] = {}
+    """Share of each domain among the training windows, which its tasks divide by their weights; {}: only tasks count."""
     policy: PolicyConfig = PolicyConfig()
     """Sizes of the policy."""
     text: str | None = None

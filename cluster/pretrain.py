@@ -22,6 +22,7 @@ from learner.schedule import Schedule
 from learner.types import ScheduleError
 from learner.view import View
 from replay.batch import collate
+from replay.mixing import shares
 from replay.pretraining import DemonstrationStream
 from replay.trajectory import Trajectory
 
@@ -89,7 +90,7 @@ class Pretraining:
             {task.name: task.datasets for task in config.tasks},
             begin.layouts,
             begin.model.config.context,
-            {task.name: task.weight for task in config.tasks},
+            shares({task.name: task.weight for task in config.tasks}, config.domain_weights),
             config.run.seed,
             attention_steps=begin.model.config.attention_steps,
             held_out=config.held_out,
