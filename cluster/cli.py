@@ -14,9 +14,12 @@ from cluster.commands import (
     evaluate,
     experts,
     finetune,
+    inspect,
     monitor,
     pretrain,
     quickstart,
+    record,
+    runs,
 )
 from cluster.packages import how_to_install
 from policy.errors import OcelotError
@@ -41,6 +44,9 @@ app.command("finetune")(finetune.finetune)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("monitor")(monitor.monitor)
+app.command("runs")(runs.runs)
+app.command("record")(record.record)
+app.command("inspect")(inspect.inspect)
 app.add_typer(bench.app, name="bench")
 
 
