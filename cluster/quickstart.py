@@ -5,10 +5,11 @@ Each stage leaves files in the quickstart's folder; given again, the same comman
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cluster.comparing import files as comparison_files
-from cluster.comparing.comparison import Comparison, Reference, Row
+from cluster.comparing.comparison import Comparison, References, Row
 from cluster.config import FinetuneConfig, PretrainConfig
 from cluster.config_files import ConfigError, load
 from cluster.players import player_returns
@@ -47,9 +48,9 @@ def quickstart(out: Path, seed: int = 0, arms: Sequence[str] | None = None, sett
     runs = [pretrained(settings / config.pretrain, out, seed)]
     for arm in chosen:
         runs.append(finetuned([settings / config.finetune, settings / config.arms[arm]], arm, runs[0], out, seed))
-    references: dict[str, Reference] = {}
-    rows = [row for run in runs for row in comparison_files.run_rows(run, references)]
-    comparison = comparison_files.complete([*players(config, seed, references, out), *rows], references)
+    gathered = comparison_files.gather([run.path for run in runs])
+    rows = [*players(config, seed, gathered.references, out), *gathered.rows]
+    comparison = comparison_files.complete(replace(gathered, rows=rows))
     comparison_files.write(comparison, out)
     return comparison
 
@@ -92,7 +93,7 @@ def finetuned(files: Sequence[Path], arm: str, start: RunDirectory, out: Path, s
     return run
 
 
-def players(config: QuickstartConfig, seed: int, references: dict[str, Reference], out: Path) -> list[Row]:
+def players(config: QuickstartConfig, seed: int, references: References, out: Path) -> list[Row]:
     """Those whom the arms are held against: the random player, the expert, and the demonstrations as recorded."""
     rows = []
     for wanted in config.demonstrations:

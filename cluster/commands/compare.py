@@ -10,10 +10,13 @@ from cluster.commands.options import Json
 
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Run directories, or folders that hold a comparison.json.")],
-    out: Annotated[Path, typer.Option(help="Folder for comparison.json, comparison.md and comparison.png.")],
+    out: Annotated[Path, typer.Option(help="Folder for the page, Markdown, JSON and PNG.")],
     json: Json = None,
 ) -> None:
-    """Holds arms against each other: scores with 95% intervals as a table, Markdown, a plot and JSON."""
+    """Holds arms against each other: one HTML page with every figure, and the same as Markdown, JSON and PNG.
+
+    Runs whose settings agree are one arm; what differs between arms is shown, and what should not differ is warned of.
+    """
     from cluster.comparing.files import read, write
 
     comparison = read(runs)

@@ -1,52 +1,63 @@
-"""Arms held against each other: aggregates with intervals from rows of evaluations. Pure functions."""
+"""Arms held against each other: figures with intervals over seeds, from rows of evaluations. Pure functions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from cluster.comparing.comparison import Aggregate, ComparisonError, Reference, Row
-from cluster.comparing.intervals import Estimate, interquartile_mean, mean_of_means
+from cluster.comparing.arms import PLAYERS, arms, baseline
+from cluster.comparing.comparison import Aggregate, ComparisonError, Point, References, Row
+from cluster.comparing.curves import before, regrets
+from cluster.comparing.intervals import (
+    Estimate,
+    interquartile_mean,
+    mean_of_means,
+    probability_of_improvement,
+)
 
-EPISODES = "95% over this checkpoint's episodes"
 SEEDS = "95% over seeds"
+ONE_SEED = "none: one seed"
 
-ORDER = ("random", "demonstrations", "expert", "pretrained", "cloning", "filtered_cloning")
-"""Arms that stand first, in this order; the others follow by name."""
-
-BASELINE = "cloning"
-"""The arm that the others are held against."""
+Matrix = dict[str, dict[int | None, float]]
+"""What one arm reached at one temperature: by task, then seed; a score, or the mean return of a task without one."""
 
 
-def aggregate(rows: Sequence[Row], references: dict[str, Reference]) -> list[Aggregate]:
+def aggregate(rows: Sequence[Row], references: References, points: Sequence[Point] = ()) -> list[Aggregate]:
     """All figures of a comparison.
 
-    For every arm and temperature: the score on each task; the score over all tasks (one seed: the mean; several:
-    rliable's interquartile mean). For every arm beside cloning: the paired difference to cloning.
+    For every arm and temperature: the score on each task, and over all tasks that have scores rliable's interquartile
+    mean and how many are above half the expert's score and above the expert's; where its evaluations allow, the scores
+    where it began, and its regret. For every arm beside the one that all are held against: the difference to that
+    paired by seed, and the probability of improvement over it. Intervals are over seeds; one seed has none.
 
     Raises:
-        ComparisonError: a row twice, a task without reference, or a seed that lacks a task.
+        ComparisonError: a row twice, or a seed that lacks a task.
     """
-    _check(rows, references)
+    _check(rows)
+    names = arms(rows)
+    held = baseline(names)
     result: list[Aggregate] = []
-    for arm in arms(rows):
+    for arm in names:
         for temperature in temperatures(rows, arm):
-            own = _matrix(rows, arm, temperature)
+            own = matrix(rows, arm, temperature)
             result += _scores(arm, temperature, own, references)
-            other = _matrix(rows, BASELINE, temperature)
-            if arm != BASELINE and other and temperature is not None and own.keys() == other.keys():
-                result += _differences(arm, temperature, own, other, references)
+            if temperature is None:
+                continue
+            result += _before(arm, temperature, rows, points, own, references)
+            result += _regret(arm, temperature, points, references)
+            other = {} if held is None else matrix(rows, held, temperature)
+            if held is not None and arm != held and own.keys() == other.keys():
+                result += _against(f"{arm} - {held}", temperature, own, other, references)
     return result
-
-
-def arms(rows: Sequence[Row]) -> list[str]:
-    """Arms in the order in which they are shown."""
-    found = {row.arm for row in rows}
-    return [arm for arm in ORDER if arm in found] + sorted(found - set(ORDER))
 
 
 def tasks(rows: Sequence[Row]) -> list[str]:
     """Tasks, by name."""
     return sorted({row.task for row in rows})
+
+
+def scored(names: Sequence[str], references: References) -> list[str]:
+    """Those of the tasks that have scores, and so can be put together."""
+    return [task for task in names if references.get(task) is not None]
 
 
 def temperatures(rows: Sequence[Row], arm: str | None = None) -> list[float | None]:
@@ -56,77 +67,92 @@ def temperatures(rows: Sequence[Row], arm: str | None = None) -> list[float | No
     return sorted(known) + ([None] if None in found else [])
 
 
-Matrix = dict[str, dict[int | None, Row]]
-"""Rows of one arm at one temperature: by task, then seed."""
-
-
-def _matrix(rows: Sequence[Row], arm: str, temperature: float | None) -> Matrix:
+def matrix(rows: Sequence[Row], arm: str, temperature: float | None) -> Matrix:
+    """What an arm reached at a temperature."""
     own = [row for row in rows if row.arm == arm and row.temperature == temperature]
-    return {task: {row.seed: row for row in own if row.task == task} for task in tasks(own)}
+    return {task: {row.seed: row.value for row in own if row.task == task} for task in tasks(own)}
 
 
-def _scores(arm: str, temperature: float | None, own: Matrix, references: dict[str, Reference]) -> Iterator[Aggregate]:
-    samples = {task: _samples(task, by_seed, references) for task, by_seed in own.items()}
-    several = any(len(by_seed) > 1 for by_seed in own.values())
-    over = SEEDS if several else EPISODES
-    for task, sample in samples.items():
-        yield Aggregate(arm, "score", task, temperature, *mean_of_means([sample]), over)
-    if several:
-        matrix = np.stack(list(samples.values()), axis=1)  # [seeds, tasks]
-        yield Aggregate(arm, "iqm", None, temperature, *interquartile_mean(matrix), over)
-    else:
-        yield Aggregate(arm, "score", None, temperature, *mean_of_means(list(samples.values())), over)
+def stacked(own: Matrix, names: Sequence[str]) -> np.ndarray:
+    """The scores of some tasks as [seeds, tasks], seeds in order."""
+    return np.array([[own[task][seed] for seed in sorted(own[task], key=str)] for task in names]).T
 
 
-def _samples(task: str, by_seed: dict[int | None, Row], references: dict[str, Reference]) -> np.ndarray:
-    """What an interval is over: the scores of one checkpoint's episodes, or one score a seed."""
-    if len(by_seed) > 1:
-        return np.array([by_seed[seed].score for seed in sorted(by_seed, key=str)])
-    (row,) = by_seed.values()
-    return references[task].score(np.asarray(row.returns))
-
-
-def _differences(
-    arm: str, temperature: float, own: Matrix, other: Matrix, references: dict[str, Reference]
-) -> Iterator[Aggregate]:
-    """Paired: by seed, or with one seed by episode, for episode i of both arms begins from the same state."""
-    pairs = {}
+def _scores(arm: str, temperature: float | None, own: Matrix, references: References) -> Iterator[Aggregate]:
     for task in own:
-        if own[task].keys() != other[task].keys():
-            return
-        mine, theirs = _samples(task, own[task], references), _samples(task, other[task], references)
-        if len(mine) != len(theirs):
-            return
-        pairs[task] = mine - theirs
-    several = any(len(by_seed) > 1 for by_seed in own.values())
-    name, over = f"{arm} - {BASELINE}", SEEDS if several else EPISODES
-    for task, sample in pairs.items():
-        yield Aggregate(name, "difference", task, temperature, *mean_of_means([sample]), over)
-    yield Aggregate(name, "difference", None, temperature, *_overall(list(pairs.values()), several), over)
+        metric = "return" if references.get(task) is None else "score"
+        yield _figure(arm, metric, task, temperature, _mean(stacked(own, [task])[:, 0]))
+    if names := scored(list(own), references):
+        scores = stacked(own, names)
+        yield _figure(arm, "iqm", None, temperature, interquartile_mean(scores))
+        for metric, threshold in (("above_half", 0.5), ("above_expert", 1.0)):
+            count = int((scores.mean(axis=0) >= threshold).sum())
+            yield Aggregate(arm, metric, None, temperature, count, None, None, f"none: a count of {len(names)} tasks")
 
 
-def _overall(samples: list[np.ndarray], several: bool) -> Estimate:
-    # A seed is one policy on all tasks, so seeds are drawn whole; episodes of different tasks have nothing in common.
-    return mean_of_means([np.mean(samples, axis=0)] if several else samples)
+def _before(
+    arm: str, temperature: float, rows: Sequence[Row], points: Sequence[Point], own: Matrix, references: References
+) -> Iterator[Aggregate]:
+    if arm in (*PLAYERS, "pretrained"):
+        return
+    begun = before(rows, points, arm, temperature)
+    for task in own:
+        found = [begun[task, seed] for seed in sorted(own[task], key=str) if (task, seed) in begun]
+        if len(found) == len(own[task]):
+            yield _figure(arm, "before", task, temperature, _mean(np.array(found)))
+    names = scored(list(own), references)
+    if names and all((task, seed) in begun for task in names for seed in own[task]):
+        begun_at = {task: {seed: begun[task, seed] for seed in own[task]} for task in names}
+        yield _figure(arm, "before", None, temperature, interquartile_mean(stacked(begun_at, names)))
 
 
-def _check(rows: Sequence[Row], references: dict[str, Reference]) -> None:
+def _regret(arm: str, temperature: float, points: Sequence[Point], references: References) -> Iterator[Aggregate]:
+    found = regrets(points, arm, temperature)
+    for task, by_seed in found.items():
+        yield _figure(arm, "regret", task, temperature, _mean(by_seed))
+    if found and len({len(by_seed) for by_seed in found.values()}) == 1:
+        yield _figure(arm, "regret", None, temperature, _mean(np.mean(list(found.values()), axis=0)))
+
+
+def _against(name: str, temperature: float, own: Matrix, other: Matrix, references: References) -> Iterator[Aggregate]:
+    """Differences are paired by seed: both arms of a seed begin from the same weights, on the same episodes."""
+    names = scored(list(own), references)
+    if names:
+        improvement = probability_of_improvement(stacked(own, names), stacked(other, names))
+        yield _figure(name, "improvement", None, temperature, improvement)
+    if any(own[task].keys() != other[task].keys() for task in own):
+        return
+    paired = {task: (stacked(own, [task]) - stacked(other, [task]))[:, 0] for task in own}
+    for task, difference in paired.items():
+        yield _figure(name, "difference", task, temperature, _mean(difference))
+    if names:
+        # A seed is one policy on all tasks, so seeds are drawn whole.
+        overall = np.mean([paired[task] for task in names], axis=0)
+        yield _figure(name, "difference", None, temperature, _mean(overall))
+
+
+def _mean(sample: np.ndarray) -> Estimate:
+    """The mean over seeds."""
+    return mean_of_means([sample]) if len(sample) > 1 else Estimate(float(sample[0]), None, None)
+
+
+def _figure(arm: str, metric: str, task: str | None, temperature: float | None, estimate: Estimate) -> Aggregate:
+    return Aggregate(arm, metric, task, temperature, *estimate, ONE_SEED if estimate.low is None else SEEDS)
+
+
+def _check(rows: Sequence[Row]) -> None:
     seen = set()
     for row in rows:
         key = (row.task, row.arm, row.seed, row.temperature)
         if key in seen:
             raise ComparisonError(
                 f"arm '{row.arm}' has two evaluations of {row.task} with seed {row.seed} at temperature "
-                f"{row.temperature}; give each run once, or runs of different arms different names (run.arm)"
+                f"{row.temperature}; give each run once, and runs of one arm different seeds (run.seed)"
             )
         seen.add(key)
-        if row.task not in references:
-            raise ComparisonError(
-                f"{row.task} has no reference scores; compare runs of tasks that `ocelot domains` scores"
-            )
     for arm in arms(rows):
         for temperature in temperatures(rows, arm):
-            own = _matrix(rows, arm, temperature)
+            own = matrix(rows, arm, temperature)
             seeds = {seed for by_seed in own.values() for seed in by_seed}
             for task, by_seed in own.items():
                 if missing := seeds - by_seed.keys():
@@ -134,3 +160,8 @@ def _check(rows: Sequence[Row], references: dict[str, Reference]) -> None:
                         f"arm '{arm}': seed {min(missing, key=str)} has no evaluation of {task} at temperature "
                         f"{temperature}; evaluate it there too, or leave that run out"
                     )
+
+
+def figures(aggregates: Sequence[Aggregate], metric: str) -> Mapping[tuple[str, str | None, float | None], Aggregate]:
+    """Those of one metric, by arm, task and temperature."""
+    return {(a.arm, a.task, a.temperature): a for a in aggregates if a.metric == metric}

@@ -1,80 +1,115 @@
-"""Comparisons from run directories, and into a folder: JSON, Markdown, a plot, and a table on the terminal."""
+"""Comparisons from run directories and earlier comparisons, and into a folder."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from cluster.comparing import plot, tables
+from cluster.comparing import arms, checks, runs, tables
 from cluster.comparing.aggregates import aggregate
-from cluster.comparing.comparison import Comparison, ComparisonError, Reference, Row
-from cluster.config_files import read_yaml
+from cluster.comparing.comparison import Comparison, ComparisonError, Reference, Run
 from cluster.environment import describe_environment
-from cluster.reference_scores import required
-from cluster.rundir import RunDirectory, writing
+from cluster.rundir import RunDirectory, RunError, writing
 
 FILE = "comparison.json"
 
 
 def read(folders: Sequence[Path]) -> Comparison:
-    """The last evaluations of runs, and the rows of earlier comparisons, as one comparison.
+    """The comparison of what `gather` finds. Raises as `gather` and `complete`."""
+    return complete(gather(folders))
+
+
+def gather(folders: Sequence[Path]) -> Comparison:
+    """The evaluations of runs and of earlier comparisons, with no figures yet.
+
+    Args:
+        folders: run directories, and folders that hold a comparison.json.
 
     Raises:
-        ComparisonError, RunError: a folder without evaluations, or evaluations that do not fit together.
+        ComparisonError, RunError: a folder without evaluations, or scores on different scales.
     """
-    rows: list[Row] = []
-    references: dict[str, Reference] = {}
-    for folder in folders:
-        if (folder / FILE).exists():
-            earlier = Comparison.load(folder / FILE)
-            rows += earlier.rows
-            for task, reference in earlier.references.items():
-                if references.setdefault(task, reference) != reference:
-                    raise ComparisonError(
-                        f"{folder / FILE} scores {task} on another scale than those before it; redo one"
-                    )
-        else:
-            rows += run_rows(RunDirectory.open(folder), references)
-    return complete(rows, references)
+    parts = [_read(folder) for folder in folders]
+    references: dict[str, Reference | None] = {}
+    for folder, part in zip(folders, parts, strict=True):
+        for task, reference in part.references.items():
+            if references.setdefault(task, reference) != reference:
+                raise ComparisonError(f"{folder} scores {task} on another scale than those before it; redo one")
+    _name_apart(parts)
+    return Comparison(
+        [row for part in parts for row in part.rows],
+        references,
+        runs=[run for part in parts for run in part.runs],
+        points=[point for part in parts for point in part.points],
+    )
 
 
-def complete(rows: Sequence[Row], references: dict[str, Reference]) -> Comparison:
-    """A comparison with its aggregates. Raises ComparisonError as `aggregate`."""
-    return Comparison(list(rows), references, aggregate(rows, references), describe_environment())
+def complete(gathered: Comparison) -> Comparison:
+    """The comparison with its arms, its figures, and what keeps the arms from being comparable.
+
+    Raises:
+        ComparisonError: as `aggregate`.
+    """
+    grouped = arms.group(gathered.runs)
+    arm = {run.folder: run.arm for run in grouped}
+    rows = [replace(row, arm=arm.get(row.run or "", row.arm)) for row in gathered.rows]
+    points = [replace(point, arm=arm[point.run]) for point in gathered.points]
+    return Comparison(
+        rows,
+        gathered.references,
+        aggregate(rows, gathered.references, points),
+        describe_environment(),
+        grouped,
+        points,
+        checks.warnings(rows, grouped, gathered.references),
+    )
 
 
 def write(comparison: Comparison, out: Path) -> None:
-    """Writes comparison.json, comparison.md and comparison.png, and prints the table."""
+    """Writes comparison.json, comparison.md, comparison.html, comparison.png and figures/, and prints the table."""
     from rich.console import Console
 
+    from cluster.comparing import page
+    from cluster.comparing.figures import draw
+
     with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "comparison.md").write_text(tables.markdown(comparison))
-    plot.plot(comparison, out / "comparison.png")
+        (out / "figures").mkdir(parents=True, exist_ok=True)
+        drawn = draw(comparison, out)
+        (out / "comparison.md").write_text(tables.markdown(comparison, drawn))
+        (out / "comparison.html").write_text(page.render(comparison))
     comparison.save(out / FILE)
     console = Console()
-    console.print(tables.table(comparison))
-    for line in tables.differences(comparison):
+    console.print(tables.terminal(comparison))
+    for line in [*tables.differences(comparison), *(f"Warning: {line}" for line in comparison.warnings)]:
         console.print(line, highlight=False, soft_wrap=True)
-    print(f"Written: {out / FILE}, {out / 'comparison.md'}, {out / 'comparison.png'}")
+    print(f"Written: {out / 'comparison.html'}, and beside it comparison.md, comparison.json and the figures as PNG")
 
 
-def run_rows(run: RunDirectory, references: dict[str, Reference]) -> list[Row]:
-    """A run's last evaluation of each task at each temperature; adds the references that it needs.
+def _read(folder: Path) -> Comparison:
+    if (folder / FILE).exists():
+        return Comparison.load(folder / FILE)
+    try:
+        directory = RunDirectory.open(folder)
+    except RunError as error:
+        raise RunError(f"{error}; give run directories (runs/NAME), or folders that hold a {FILE}") from None
+    references: dict[str, Reference | None] = {}
+    run, rows, points = runs.read_run(directory, references)
+    return Comparison(rows, references, [], {}, [run], points)
 
-    Raises:
-        ComparisonError: when the run has no evaluations, or a task no reference scores.
-    """
-    last: dict[tuple[str, float], dict[str, Any]] = {}
-    for line in run.evaluations():
-        last[line["task"], line["temperature"]] = line
-    if not last:
-        raise ComparisonError(
-            f"{run.path} has no evaluations; let the run end with evaluation.episodes above 0, or use `ocelot evaluate`"
+
+def _name_apart(parts: list[Comparison]) -> None:
+    """Different runs may come from folders of one name, on different machines: the later ones get a number."""
+    known: dict[str, Run] = {}
+    for index, part in enumerate(parts):
+        names = {}
+        for run in part.runs:
+            name, number = run.folder, 1
+            while name in known and known[name].config != run.config:
+                number += 1
+                name = f"{run.folder} #{number}"
+            known[name] = run
+            names[run.folder] = name
+        parts[index] = replace(
+            part,
+            rows=[replace(row, run=names.get(row.run or "")) for row in part.rows],
+            runs=[replace(run, folder=names[run.folder]) for run in part.runs],
+            points=[replace(point, run=names[point.run]) for point in part.points],
         )
-    seed = read_yaml(run.path / "config.yaml")["run"]["seed"]
-    for task, _ in last:
-        references.setdefault(task, required(task))
-    return [
-        Row.make(task, line["arm"], line["returns"], references[task], seed, line["checkpoint"], temperature)
-        for (task, temperature), line in last.items()
-    ]

@@ -2,25 +2,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cluster.comparing.aggregates import EPISODES, SEEDS, aggregate, arms
-from cluster.comparing.comparison import Comparison, ComparisonError, Reference, Row
-from cluster.comparing.files import complete, read, write
-from cluster.comparing.tables import cells, markdown
-
-A, B = "gym/A-v0", "gym/B-v0"
-REFERENCES = {A: Reference(0.0, 100.0), B: Reference(-200.0, 0.0)}
+from cluster.comparing.aggregates import ONE_SEED, SEEDS, aggregate
+from cluster.comparing.arms import arms
+from cluster.comparing.comparison import ComparisonError, Row
+from tests.cluster.comparing.made import REFERENCES, A, B, row, run, way
 
 
-def row(task, arm, returns, seed=0, temperature=0.0):
-    return Row.make(task, arm, returns, REFERENCES[task], seed, f"runs/{arm}", temperature)
-
-
-def pick(aggregates, arm, task, metric="score", temperature=0.0):
+def pick(aggregates, arm, task, metric="score", temperature: float | None = 0.0):
     (found,) = [a for a in aggregates if (a.arm, a.task, a.metric, a.temperature) == (arm, task, metric, temperature)]
     return found
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def one_seed():
     generator = np.random.default_rng(0)
     starts = {A: generator.normal(40, 10, 50), B: generator.normal(-100, 20, 50)}
@@ -31,76 +24,97 @@ def one_seed():
     return rows
 
 
+@pytest.fixture(scope="module")
+def five_seeds():
+    generator = np.random.default_rng(1)
+    rows = []
+    for seed in range(5):
+        for task, centre in ((A, 40), (B, -100)):
+            returns = generator.normal(centre, 10, 20)
+            rows += [row(task, "cloning", returns, seed), row(task, "awr", returns + 10 * seed, seed)]
+    return rows
+
+
+def scores_of(rows, arm):
+    return np.array(
+        [[next(r.score for r in rows if (r.arm, r.task, r.seed) == (arm, t, s)) for t in (A, B)] for s in range(5)]
+    )
+
+
 def test_scores_are_normalised():
     assert row(A, "x", [0.0, 50.0, 100.0]).score == pytest.approx(0.5)
     assert row(B, "x", [-200.0, 0.0]).score == pytest.approx(0.5)
 
 
-def test_one_seed_is_over_episodes(one_seed):
+def test_one_seed_has_no_interval_and_says_so(one_seed):
     found = aggregate(one_seed, REFERENCES)
+    assert {(a.low, a.high) for a in found} == {(None, None)}
+    assert {a.interval for a in found if a.metric not in ("above_half", "above_expert")} == {ONE_SEED}
     cloning = pick(found, "cloning", A)
-    assert cloning.interval == EPISODES
     assert cloning.value == pytest.approx(np.mean(one_seed[2].returns) / 100)
-    assert cloning.low < cloning.value < cloning.high
-    overall = pick(found, "cloning", None)
-    assert overall.value == pytest.approx((pick(found, "cloning", A).value + pick(found, "cloning", B).value) / 2)
-
-
-def test_differences_are_paired(one_seed):
-    found = aggregate(one_seed, REFERENCES)
-    on_a = pick(found, "alternating - cloning", A, "difference")
-    assert (on_a.value, on_a.low, on_a.high) == pytest.approx((0.2, 0.2, 0.2)), "the same episodes: no spread is left"
+    assert pick(found, "alternating - cloning", A, "difference").value == pytest.approx(0.2)
     assert pick(found, "alternating - cloning", None, "difference").value == pytest.approx(0.15)
+    assert pick(found, "alternating - cloning", None, "improvement").value == 1.0
     assert not [a for a in found if a.arm == "random - cloning"]
 
 
-def test_several_seeds_are_rliables_interquartile_mean():
-    generator = np.random.default_rng(1)
-    rows, matrix = [], []
-    for seed in range(5):
-        returns = {task: generator.normal(40 if task == A else -100, 10, 20) for task in (A, B)}
-        for task in (A, B):
-            rows += [row(task, "cloning", returns[task], seed), row(task, "awr", returns[task] + 10 * seed, seed)]
-        matrix.append([REFERENCES[task].score(returns[task]).mean() for task in (A, B)])
-    found = aggregate(rows, REFERENCES)
+def test_several_seeds_are_rliables_interquartile_mean(five_seeds):
+    found = aggregate(five_seeds, REFERENCES)
     iqm = pick(found, "cloning", None, "iqm")
-    assert iqm.value == pytest.approx(stats.trim_mean(np.array(matrix), 0.25, axis=None))
+    assert iqm.value == pytest.approx(stats.trim_mean(scores_of(five_seeds, "cloning"), 0.25, axis=None))
     assert iqm.interval == SEEDS
-    assert pick(found, "cloning", A).value == pytest.approx(np.array(matrix)[:, 0].mean())
+    assert iqm.low < iqm.value < iqm.high
+    assert pick(found, "cloning", A).value == pytest.approx(scores_of(five_seeds, "cloning")[:, 0].mean())
+
+
+def test_differences_are_paired_by_seed(five_seeds):
+    found = aggregate(five_seeds, REFERENCES)
     paired = pick(found, "awr - cloning", A, "difference")
     assert paired.value == pytest.approx(0.2)
     assert 0.0 < paired.low < 0.2 < paired.high < 0.4
+    overall = pick(found, "awr - cloning", None, "difference")
+    assert overall.value == pytest.approx((scores_of(five_seeds, "awr") - scores_of(five_seeds, "cloning")).mean())
+
+
+def test_tasks_above_shares_of_the_expert_are_counted():
+    rows = [row(A, "cloning", [50.0]), row(B, "cloning", [0.0]), row(A, "awr", [49.0]), row(B, "awr", [-120.0])]
+    found = aggregate(rows, REFERENCES)
+    counts = {(a.arm, a.metric): a.value for a in found if a.metric.startswith("above")}
+    assert counts == {
+        ("cloning", "above_half"): 2,
+        ("cloning", "above_expert"): 1,
+        ("awr", "above_half"): 0,
+        ("awr", "above_expert"): 0,
+    }
+
+
+def test_before_and_regret():
+    one = run("runs/cloning")
+    points = way(one, A, [0.0, 0.2, 0.4]) + way(one, B, [0.5, 0.5, 0.5])
+    found = aggregate([row(A, "cloning", [40.0]), row(B, "cloning", [-100.0])], REFERENCES, points)
+    assert pick(found, "cloning", A, "before").value == 0.0
+    assert pick(found, "cloning", None, "before").value == pytest.approx(0.25)
+    assert pick(found, "cloning", A, "regret").value == pytest.approx(0.8)
+    assert pick(found, "cloning", None, "regret").value == pytest.approx(0.65)
+
+
+def test_a_task_without_reference_is_shown_in_returns_and_left_out_of_the_whole():
+    references = {A: REFERENCES[A], B: None}
+    rows = [row(task, arm, [50.0], references=references) for task in (A, B) for arm in ("cloning", "awr")]
+    found = aggregate(rows, references)
+    assert pick(found, "cloning", B, "return").value == 50.0
+    assert pick(found, "cloning", None, "iqm").value == 0.5
+    alone = aggregate([each for each in rows if each.task == B], {B: None})
+    assert not [a for a in alone if a.metric == "iqm"]
+    assert pick(alone, "awr - cloning", B, "difference").value == 0.0
 
 
 def test_what_cannot_be_compared_is_named(one_seed):
     with pytest.raises(ComparisonError, match="two evaluations"):
         aggregate([*one_seed, one_seed[-1]], REFERENCES)
-    with pytest.raises(ComparisonError, match="gym/B-v0 has no reference"):
-        aggregate(one_seed, {A: REFERENCES[A]})
     with pytest.raises(ComparisonError, match="seed 1 has no evaluation of gym/B-v0"):
         aggregate([*one_seed, row(A, "cloning", [1.0], seed=1)], REFERENCES)
 
 
 def test_usual_arms_stand_in_their_order(one_seed):
     assert arms(one_seed) == ["random", "cloning", "alternating"]
-
-
-def test_files(one_seed, tmp_path, capsys):
-    comparison = complete(one_seed, REFERENCES)
-    write(comparison, tmp_path / "out")
-    printed = capsys.readouterr().out
-    assert "alternating" in printed
-    assert EPISODES in printed
-    assert Comparison.load(tmp_path / "out" / "comparison.json") == comparison
-    assert (tmp_path / "out" / "comparison.png").read_bytes().startswith(b"\x89PNG")
-    assert read([tmp_path / "out"]).aggregates == comparison.aggregates
-    text = markdown(comparison)
-    assert "| random | own | 0.00 [0.00 0.00] | 0.00 [0.00 0.00] | 0.00 [0.00 0.00] |" in text
-    assert "alternating - cloning, gym/A-v0, greedy: 0.20 [0.20 0.20]" in text
-    assert cells(comparison)[0] == ["arm", "actions", A, B, "all tasks"]
-
-
-def test_a_file_that_is_none_of_ours(tmp_path):
-    (tmp_path / "comparison.json").write_text('{"rows": [{"task": "x"}]}')
-    with pytest.raises(ComparisonError, match="no comparison"):
-        read([tmp_path])
