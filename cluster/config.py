@@ -158,7 +158,7 @@ class PretrainConfig(Section):
     tasks: Annotated[list[TaskConfig], Field(min_length=1)]
     """The tasks and their demonstrations."""
     domain_weights: dict[str, Annotated[float, Field(ge=0)]] = {}
-    """Share of each domain among the training windows, which its tasks divide by their weights; {}: only tasks count."""
+    """Share of each domain among the windows, which its tasks divide by their weights; {}: tasks' own weights alone."""
     policy: PolicyConfig = PolicyConfig()
     """Sizes of the policy."""
     text: str | None = None

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from policy.images import PATCH
 from policy.layout import Layout
 from replay.demonstrations import Demonstrations
 from replay.errors import DatasetError
@@ -24,6 +25,7 @@ class DemonstrationStream:
         weights: share of each task among windows, at least 0; None gives each the same.
         seed: of all shuffling.
         cached_steps: steps to keep in memory over all tasks; at least one episode of each is kept.
+        cached_bytes: that these steps may take at most; one step with images weighs as much as thousands without.
         attention_steps: as in `PolicyConfig`.
         held_out: share of each task's episodes that the stream leaves out, for `held_out_windows`.
 
@@ -42,6 +44,7 @@ class DemonstrationStream:
         cached_steps: int = 200_000,
         attention_steps: int | None = None,
         held_out: float = 0.0,
+        cached_bytes: int = 512 * 2**20,
     ):
         for task, ids in datasets.items():
             if not ids:
@@ -58,7 +61,7 @@ class DemonstrationStream:
                 context,
                 attention_steps,
                 (seed, 1, index),
-                cached_steps // len(datasets),
+                min(cached_steps, cached_bytes // step_bytes(layouts[task])) // len(datasets),
                 held_out,
             )
             for index, (task, ids) in enumerate(datasets.items())
@@ -105,6 +108,13 @@ class DemonstrationStream:
         for task, windows in self._tasks.items():
             windows.restore(task, state["tasks"][task])
         self._random.bit_generator.state = state["random"]
+
+
+def step_bytes(layout: Layout) -> int:
+    """Memory of a step in windows, at most: where contexts slide, every step is in two of them."""
+    tokens = 4 * layout.step_tokens + 4 * layout.action_tokens
+    others = 24  # reward, return to go, version, context start, return token
+    return 2 * (tokens + others + layout.patches * PATCH * PATCH * 3)
 
 
 class _TaskWindows:

@@ -7,7 +7,7 @@ from gymnasium import spaces
 
 from replay.errors import DatasetError
 from replay.pretraining import DemonstrationStream
-from replay.trajectory import cut
+from replay.trajectory import PER_STEP, cut
 from tests.replay.samples import same
 from tests.replay.test_demonstrations import BOX, layout, record
 
@@ -25,8 +25,8 @@ def stream(minari_home):
     record("test/right-v0", WIDE, action, lengths=[11] * 8)
     layouts = {TASKS[0]: layout(BOX, action, TASKS[0]), TASKS[1]: layout(WIDE, action, TASKS[1])}
 
-    def make(ids=IDS, seed=0, cached_steps=120, weights=None):
-        return DemonstrationStream(ids, layouts, CONTEXT, weights, seed, cached_steps)
+    def make(ids=IDS, seed=0, cached_steps=120, weights=None, **others):
+        return DemonstrationStream(ids, layouts, CONTEXT, weights, seed, cached_steps, **others)
 
     return make
 
@@ -85,6 +85,23 @@ def test_memory_stays_within_the_cache(stream):
             for window in cached
         )
         assert held <= 100
+
+
+def test_memory_is_counted_in_bytes_too(stream):
+    windows = stream(cached_steps=10**6, cached_bytes=20_000)
+    largest = 0
+    for _ in range(300):
+        next(windows)
+        held = sum(
+            array.nbytes
+            for task in windows._tasks.values()
+            for cached in task._cache.values()
+            for window in cached
+            for name, array in window.to_arrays().items()
+            if name in PER_STEP
+        )
+        largest = max(largest, held)
+    assert 5_000 < largest <= 20_000
 
 
 def test_a_position_of_other_data_is_refused(stream):
