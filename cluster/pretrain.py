@@ -148,8 +148,13 @@ class Pretraining:
         """Mean cross-entropy of the held-out action tokens."""
         import torch
 
-        with torch.no_grad():
-            return -float(View(self.learner.published(), collate(self.held_out)).action_log_probs.mean())
+        published = self.learner.published()
+        training = published.training
+        try:
+            with torch.no_grad():
+                return -float(View(published.eval(), collate(self.held_out)).action_log_probs.mean())
+        finally:
+            published.train(training)
 
     def _fetch(self, table: str, count: int) -> list[Trajectory]:
         return self.stream.windows(count)

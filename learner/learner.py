@@ -52,8 +52,8 @@ class Learner:
         self.schedule = schedule
         self.tasks = tasks
         self.device = torch.device(device)
-        self.policy = policy.to(self.device)
-        self.average = copy.deepcopy(self.policy).requires_grad_(False)
+        self.policy = policy.to(self.device).train()
+        self.average = copy.deepcopy(self.policy).requires_grad_(False).eval()
         self.optimiser = optimiser.build(self.policy, config)
         self.scale = AdvantageScale()
         self.updates = 0

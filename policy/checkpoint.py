@@ -51,7 +51,7 @@ def save(
     folder.mkdir(parents=True, exist_ok=True)
     config = {
         "format": FORMAT,
-        "vocabulary": {"name": DEFAULT.name, "size": DEFAULT.size},
+        "vocabulary": {"name": model.config.vocabulary, "size": DEFAULT.size},
         "policy": asdict(model.config),
         "layouts": {task: layout.to_json() for task, layout in layouts.items()},
         "text": text.to_json() if text is not None else None,
@@ -99,7 +99,7 @@ def _read(folder: Path, config: dict[str, Any]) -> Checkpoint:
     vocabulary = config["vocabulary"]
     names = {vocabulary["name"], *(data["vocabulary"] for data in config["layouts"].values())}
     unknown = sorted(names - VOCABULARIES.keys())
-    if unknown or vocabulary != {"name": DEFAULT.name, "size": DEFAULT.size}:
+    if unknown or vocabulary["size"] != DEFAULT.size:
         raise CheckpointError(
             f"{folder / CONFIG} was made for the vocabulary {', '.join(unknown) or vocabulary}; "
             f"this version of Ocelot has {', '.join(VOCABULARIES)}, {DEFAULT.size} ids"

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from policy.vocabulary import VOCABULARIES
+
 
 @dataclass(frozen=True)
 class PolicyConfig:
@@ -18,6 +20,16 @@ class PolicyConfig:
     """Attention heads; width / heads, the key size, is even (rotary positions need pairs)."""
     feedforward: int = 512
     """Hidden width of the feed-forward part."""
+    activation: str = "gelu"
+    """Of the feed-forward part: gelu, or geglu (GELU of one half of twice the width gates the other half)."""
+    stochastic_depth: float = 0.0
+    """Probability that a sequence skips a block's attention, and its feed-forward part, in training."""
+    positions: str = "rotary"
+    """What tells a token's place in the context, beyond its timestep: rotary, learned (a table of places) or none."""
+    tied: bool = True
+    """The output layer uses the input embeddings' table; false gives it one of its own."""
+    vocabulary: str = "default"
+    """Token ids: default, or paper (discrete values share the ids [0, 1024) with text, as in Gato)."""
     context: int = 256
     """Tokens that the policy can see at once (L); Gato: 1024."""
     attention_steps: int | None = None
@@ -42,5 +54,16 @@ class PolicyConfig:
             raise ValueError(f"action_bins {self.action_bins} must lie in [2, 1024]")
         if self.patch_channels < 32 or self.patch_channels % 32:
             raise ValueError(f"patch_channels {self.patch_channels} must be a multiple of 32")
-        if self.action_positions not in ("shared", "none"):
-            raise ValueError(f"action_positions '{self.action_positions}' must be shared or none")
+        if not 0.0 <= self.stochastic_depth < 1.0:
+            raise ValueError(f"stochastic_depth {self.stochastic_depth} must lie in [0, 1)")
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} '{getattr(self, name)}' must be one of {', '.join(allowed)}")
+
+
+CHOICES = {
+    "activation": ("gelu", "geglu"),
+    "positions": ("rotary", "learned", "none"),
+    "vocabulary": tuple(VOCABULARIES),
+    "action_positions": ("shared", "none"),
+}

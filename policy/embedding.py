@@ -22,7 +22,7 @@ def value_features(bins: int = BINS) -> torch.Tensor:
 
 
 class Embedding(nn.Module):
-    """Lookup tables for every id, tied to the output heads.
+    """Lookup tables for every id, and the output layer's, which are the same ones where they are tied.
 
     Text has a table of its own: where no text occurs, 32,000 rows cost neither gradient nor optimiser step.
     """
@@ -33,7 +33,10 @@ class Embedding(nn.Module):
         self.text = nn.Embedding(DEFAULT.text.stop, config.width)
         self.table = nn.Embedding(DEFAULT.size - DEFAULT.text.stop, config.width)
         self.position = nn.Embedding(POSITIONS, config.width)
-        for part in (self.text, self.table, self.position):
+        self.out: nn.Embedding | None = None
+        if not config.tied:
+            self.out = nn.Embedding(DEFAULT.size, config.width)
+        for part in (self.text, self.table, self.position, *([self.out] if self.out else [])):
             nn.init.normal_(part.weight, std=0.02)
         self.patches = PatchEmbedding(config.width, config.patch_channels)
         self.features: nn.Linear | None = None
@@ -80,6 +83,8 @@ class Embedding(nn.Module):
     def rows(self, start: int, stop: int) -> torch.Tensor:
         """Output vectors of the ids [start, stop), which lie all in text or all beyond it. [stop - start, width]."""
         border = DEFAULT.text.stop
+        if self.out is not None:
+            return self.out.weight[start:stop]
         if stop <= border:
             return self.text.weight[start:stop]
         return self.weights()[start - border : stop - border]

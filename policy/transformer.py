@@ -1,4 +1,4 @@
-"""Decoder-only transformer, pre-norm, rotary positions; one code path for training and for decoding from a cache."""
+"""Decoder-only transformer, pre-norm; one code path for training and for decoding from a cache."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -35,11 +35,28 @@ class Block(nn.Module):
         self.qkv = nn.Linear(config.width, 3 * config.width)
         self.out = nn.Linear(config.width, config.width)
         self.norm_feedforward = nn.LayerNorm(config.width)
-        self.up = nn.Linear(config.width, config.feedforward)
+        self.gated = config.activation == "geglu"
+        self.up = nn.Linear(config.width, (2 if self.gated else 1) * config.feedforward)
         self.down = nn.Linear(config.feedforward, config.width)
 
+    def feedforward(self, x: torch.Tensor) -> torch.Tensor:
+        """The feed-forward part's contribution to the residual stream: of x [..., width], the same shape.
+
+        GEGLU is GELU(x W) * x V (arXiv 2002.05202, section 2).
+        """
+        inner = self.up(self.norm_feedforward(x))
+        if self.gated:
+            gate, value = inner.chunk(2, dim=-1)
+            return self.down(functional.gelu(gate) * value)
+        return self.down(functional.gelu(inner))
+
     def folded(
-        self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, parts: Sequence[tuple[int, int]]
+        self,
+        x: torch.Tensor,
+        cos: torch.Tensor,
+        sin: torch.Tensor,
+        parts: Sequence[tuple[int, int]],
+        share: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """The block where each token sees the earlier ones of its own timestep only.
 
@@ -47,6 +64,7 @@ class Block(nn.Module):
             x: [K, width], as in `policy.folding.Fold`.
             cos, sin: [K, 1, 1, key / 2].
             parts: of the fold.
+            share: [2, K, 1], as in `forward`.
         """
         count, width = x.shape
         qkv = self.qkv(self.norm_attention(x)).view(count, 3, self.heads, width // self.heads)
@@ -61,8 +79,7 @@ class Block(nn.Module):
             one = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
             attended.append(one.transpose(1, 2).reshape(rows * size, width))
             at += rows * size
-        x = x + self.out(torch.cat(attended))
-        return x + self.down(functional.gelu(self.up(self.norm_feedforward(x))))
+        return self._add(x, self.out(torch.cat(attended)), share)
 
     def forward(
         self,
@@ -73,6 +90,7 @@ class Block(nn.Module):
         view: CacheView | None = None,
         layer: int = 0,
         only: torch.Tensor | None = None,
+        share: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """One block.
 
@@ -82,6 +100,7 @@ class Block(nn.Module):
             mask: bool [B, 1, T, keys] (True: may attend); None: causal. With a view additive, float32 or wider.
             view: the cache, and `layer` this block's place in it.
             only: int64 [B, 1, 1]: the one token of each row whose output is wanted; the mask is that token's.
+            share: [2, B, 1, 1]: what each row's attention and feed-forward part are multiplied by; None: 1.
 
         Returns:
             [B, T, width], or [B, 1, width] with `only`.
@@ -101,8 +120,15 @@ class Block(nn.Module):
             assert mask is not None
             view.write(layer, k, v)
             attended = view.attend(layer, q.transpose(1, 2), mask)
-        x = x + self.out(attended.transpose(1, 2).flatten(2))
-        return x + self.down(functional.gelu(self.up(self.norm_feedforward(x))))
+        return self._add(x, self.out(attended.transpose(1, 2).flatten(2)), share)
+
+    def _add(self, x: torch.Tensor, attended: torch.Tensor, share: torch.Tensor | None) -> torch.Tensor:
+        """The residual stream after both parts."""
+        if share is None:
+            x = x + attended
+            return x + self.feedforward(x)
+        x = x + share[0] * attended
+        return x + share[1] * self.feedforward(x)
 
 
 class Transformer(nn.Module):
@@ -113,8 +139,14 @@ class Transformer(nn.Module):
         self.config = config
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
-        # A window of a whole context is followed by one more observation.
-        cos, sin = rotary(2 * config.context + SPAN, config.width // config.heads)
+        places = 2 * config.context + SPAN  # a window of a whole context is followed by one more observation
+        self.place: nn.Embedding | None = None
+        if config.positions == "learned":
+            self.place = nn.Embedding(places, config.width)
+            nn.init.normal_(self.place.weight, std=0.02)
+        cos, sin = rotary(places, config.width // config.heads)
+        if config.positions != "rotary":  # turned by nothing
+            cos, sin = torch.ones_like(cos), torch.zeros_like(sin)
         self.cos: torch.Tensor
         self.sin: torch.Tensor
         self.register_buffer("cos", cos, persistent=False)
@@ -132,8 +164,12 @@ class Transformer(nn.Module):
         cos = self.cos[fold.place].to(x.dtype)[:, None, None]  # [K, 1, 1, key/2]
         sin = self.sin[fold.place].to(x.dtype)[:, None, None]
         y = x.flatten(0, 1)[fold.index]  # [K, width]
-        for block in self.blocks:
-            y = cast(Block, block).folded(y, cos, sin, fold.parts)
+        if self.place is not None:
+            y = y + self.place(fold.place)
+        shares = self._shares(x)
+        for layer, block in enumerate(self.blocks):
+            share = None if shares is None else shares[layer, :, fold.index // x.shape[1], 0]  # [2, K, 1]
+            y = cast(Block, block).folded(y, cos, sin, fold.parts, share)
         y = self.norm(y)
         return y.new_zeros(x.shape[0] * x.shape[1], x.shape[2]).index_copy(0, fold.index, y).view_as(x)
 
@@ -162,13 +198,28 @@ class Transformer(nn.Module):
         if view is not None and mask is not None:
             wide = torch.promote_types(x.dtype, torch.float32)
             mask = torch.zeros_like(mask, dtype=wide).masked_fill_(~mask, -torch.inf)
+        if self.place is not None:
+            x = x + self.place(place)
+        shares = self._shares(x)
         for layer, block in enumerate(self.blocks[:-1]):
-            x = block(x, cos, sin, mask, view, layer)
+            x = block(x, cos, sin, mask, view, layer, share=None if shares is None else shares[layer])
         last = len(self.blocks) - 1
         if only is None:
-            return self.norm(self.blocks[last](x, cos, sin, mask, view, last))
+            return self.norm(
+                self.blocks[last](x, cos, sin, mask, view, last, share=None if shares is None else shares[last])
+            )
         # The last block works for the wanted tokens alone; the others leave only their keys and values.
         at = only[:, None, None]  # [B, 1, 1]
         if mask is not None:
             mask = mask.gather(2, at.unsqueeze(-1).expand(-1, 1, 1, mask.shape[3]))  # [B, 1, 1, keys]
         return self.norm(self.blocks[last](x, cos, sin, mask, view, last, at)).squeeze(1)
+
+    def _shares(self, x: torch.Tensor) -> torch.Tensor | None:
+        """Stochastic depth (arXiv 1603.09382) for x [B, T, width] in training: 0 where a row skips a part of a block,
+        else what makes up for the skips. [layers, 2, B, 1, 1]; None: nothing is skipped."""
+        rate = self.config.stochastic_depth
+        if not self.training or rate == 0.0:
+            return None
+        # On the CPU, whose generator a training state saves.
+        kept = torch.rand(self.config.layers, 2, len(x), 1, 1) >= rate
+        return (kept / (1.0 - rate)).to(x)
