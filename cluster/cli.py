@@ -7,6 +7,7 @@ import typer
 
 from cluster.commands import (
     bench,
+    cluster,
     compare,
     demos,
     doctor,
@@ -48,6 +49,7 @@ app.command("runs")(runs.runs)
 app.command("record")(record.record)
 app.command("inspect")(inspect.inspect)
 app.add_typer(bench.app, name="bench")
+app.add_typer(cluster.app, name="cluster")
 
 
 def main() -> None:

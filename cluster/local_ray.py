@@ -15,6 +15,8 @@ ROOT = Path(__file__).parents[1]
 EXCLUDED = [".git", ".venv", "runs", "results", "**/__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"]
 OBJECT_STORE = 256 * 2**20  # bytes; weights and requests are small, and the store is memory that is gone
 CONTROL = "control"
+LOOPBACK = ("127.0.0.1:", "localhost:")
+ONLY_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -30,8 +32,7 @@ def local_ray() -> Iterator[None]:
     """
     _settle()
     use_own_token()
-    # So called because it is the default there; without it, Ray listens on every interface.
-    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    _stay_on_loopback()
     import ray
 
     if ray.is_initialized():
@@ -66,6 +67,8 @@ def connected_ray(address: str) -> Iterator[None]:
     """
     _settle()
     use_any_token()
+    if address.startswith(LOOPBACK):
+        _stay_on_loopback()
     import ray
 
     try:
@@ -81,6 +84,11 @@ def connected_ray(address: str) -> Iterator[None]:
         ray.shutdown()
 
 
+def _stay_on_loopback() -> None:
+    # So called because it is the default there; without it, Ray listens on every interface.
+    os.environ.setdefault(ONLY_LOOPBACK, "0")
+
+
 def _settle() -> None:
     """Environment variables that Ray reads when it is imported."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -89,7 +97,7 @@ def _settle() -> None:
 
 def _code() -> dict[str, Any]:
     """This checkout for processes on other nodes; a job has been sent with its own."""
-    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
+    if "RAY_JOB_CONFIG_JSON" in os.environ:
         return {}
     return {"runtime_env": {"working_dir": str(ROOT), "excludes": EXCLUDED}}
 

@@ -9,7 +9,7 @@ from cluster.config import NotNegative, Positive, Section
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$")]
 Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$")]
 User = Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]*$")]
-Absolute = Annotated[str, StringConstraints(pattern=r"^/[^\0\n]*$")]
+Absolute = Annotated[str, StringConstraints(pattern=r"^/[^\x00-\x1f]*$")]
 Port = Annotated[int, Field(ge=1024, lt=65536)]
 
 
@@ -18,7 +18,7 @@ class SshConfig(Section):
 
     head: Host
     """Address of the machine with the GPU, on which runs are driven."""
-    workers: list[Host] = []
+    workers: list[Host] = Field(default_factory=list)
     """Addresses of the machines for actors."""
     user: User
     """Who logs in."""
@@ -28,7 +28,7 @@ class SshConfig(Section):
     """The checkout, the same on all machines."""
     runs: Absolute
     """Folder of run directories on the head; better on a disk that outlives it."""
-    shell: list[str] = []
+    shell: list[str] = Field(default_factory=list)
     """Commands that each machine runs first, as they stand, for example to mount a disk."""
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ import psutil
 from cluster.launch.config import ClusterConfig
 from cluster.launch.state import ClusterState, LaunchError
 from cluster.launch.token import make_token, use_token
+from cluster.local_ray import ONLY_LOOPBACK
 
 START = 120.0  # seconds in which Ray must be up
 END = 30.0  # seconds in which its processes must end
@@ -36,8 +38,8 @@ def up(config: ClusterConfig, state: ClusterState) -> None:
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"]
     command += [f"--port={config.port}", f"--dashboard-host={LOOPBACK}", f"--dashboard-port={config.dashboard_port}"]
     command += [f"--temp-dir={temporary}", *([] if config.cpus is None else [f"--num-cpus={config.cpus}"])]
-    # So called because it is the default there; without it, Ray listens on every interface.
-    environment = os.environ | {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_TMPDIR": temporary}
+    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"  # where jobs find this Python
+    environment = os.environ | {ONLY_LOOPBACK: "0", "RAY_TMPDIR": temporary, "PATH": path}
     with open(os.open(state.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as log:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
@@ -91,14 +93,7 @@ def runs(config: ClusterConfig) -> str:
     return str(Path("runs").absolute())
 
 
-def address(config: ClusterConfig) -> str:
-    """For `ocelot finetune --address` on the head."""
-    return f"{LOOPBACK}:{config.port}"
-
-
 def _answers(config: ClusterConfig) -> bool:
-    import socket
-
     try:
         socket.create_connection((LOOPBACK, config.dashboard_port), timeout=1).close()
     except OSError:
