@@ -74,12 +74,14 @@ class Board:
         """The whole configuration, for TensorBoard's table of runs, in this run and not in a sub-run of its own.
 
         Args:
-            metrics: tags of scalars that stand beside the settings.
+            metrics: tags of scalars that stand beside the settings. TensorBoard takes those of one run for all that it
+                shows, so they are named as runs online and offline call them.
         """
         from tensorboardX.summary import hparams
 
+        both = [lead + tag for lead in ("", f"{OFFLINE}/") for tag in metrics]
         # The third, that the session has ended, is for `close`: it would be false now.
-        for summary in hparams(flatten(config), dict.fromkeys(map(self._tag, metrics)))[:2]:
+        for summary in hparams(flatten(config), dict.fromkeys(both))[:2]:
             self._writer.file_writer.add_summary(summary)
 
     def close(self, ended: bool = False) -> None:

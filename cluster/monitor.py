@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from cluster.watching.events import without_tensorflow
 from policy.errors import OcelotError
 
 HOST = "127.0.0.1"
+RELOAD = 5  # seconds until new points are shown
 
 
 class MonitorError(OcelotError):
@@ -22,19 +24,21 @@ def serve(folders: Sequence[Path], port: int = 0) -> None:
     Raises:
         MonitorError: when there is nothing to show, or the port is taken.
     """
-    url = start(folders, port)
-    print(f"TensorBoard on {', '.join(map(str, folders))}: {url} (Ctrl-C ends it)", flush=True)
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
-    ended.wait()
+    with tempfile.TemporaryDirectory(prefix="ocelot-monitor-") as links:
+        url = start(folders, Path(links), port)
+        print(f"TensorBoard on {', '.join(map(str, folders))}: {url} (Ctrl-C ends it)", flush=True)
+        ended = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: ended.set())
+        ended.wait()
 
 
-def start(folders: Sequence[Path], port: int = 0) -> str:
+def start(folders: Sequence[Path], links: Path, port: int = 0) -> str:
     """Starts TensorBoard in a thread of this process and returns its address.
 
     Args:
-        folders: run directories, or folders of several; each keeps its own name.
+        folders: run directories, or folders of several; one given twice is shown once.
+        links: an empty folder, which TensorBoard reads: it gets a link to each of `folders`, by its name.
         port: 0 takes a free one.
 
     Raises:
@@ -47,32 +51,23 @@ def start(folders: Sequence[Path], port: int = 0) -> str:
             raise MonitorError(
                 f"{folder} holds no TensorBoard events (yet); give the directory of a run that has begun"
             )
+    paths = list(dict.fromkeys(folder.resolve() for folder in folders))
+    for name, path in zip(names(paths), paths, strict=True):
+        (links / name).parent.mkdir(parents=True, exist_ok=True)
+        (links / name).symlink_to(path)
     without_tensorflow()
     from tensorboard import program
 
     board = program.TensorBoard()
-    board.configure(
-        argv=["tensorboard", "--host", HOST, "--port", str(port), "--reload_interval", "5", *_logs(folders)]
-    )
+    arguments = ["--logdir", str(links), "--host", HOST, "--port", str(port), "--reload_interval", str(RELOAD)]
+    board.configure(argv=["tensorboard", *arguments])
     try:
         return board.launch()
     except program.TensorBoardServerException as error:
         raise MonitorError(f"TensorBoard did not start: {error.msg}") from None
 
 
-def _logs(folders: Sequence[Path]) -> list[str]:
-    """TensorBoard's arguments that name one folder or several."""
-    if len(folders) == 1:
-        return ["--logdir", str(folders[0])]
-    named = {name: folder.resolve() for name, folder in zip(names(folders), folders, strict=True)}
-    for folder in named.values():
-        if "," in str(folder) or ":" in str(folder):
-            raise MonitorError(f"{folder}: TensorBoard cannot show several folders when a path has a comma or colon")
-    return ["--logdir_spec", ",".join(f"{name}:{folder}" for name, folder in named.items())]
-
-
-def names(folders: Sequence[Path]) -> list[str]:
-    """A short name for each folder: what tells it from the others, from the end of its path."""
-    paths = [folder.resolve() for folder in folders]
-    common = len(Path(os.path.commonpath([str(path) for path in paths])).parts)
-    return [str(Path(*path.parts[common:])) if len(path.parts) > common else path.name for path in dict.fromkeys(paths)]
+def names(paths: Sequence[Path]) -> list[str]:
+    """What each absolute path is called: from the folder that they are all in."""
+    common = os.path.commonpath([str(path.parent) for path in paths])
+    return [os.path.relpath(path, common) for path in paths]

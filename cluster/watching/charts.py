@@ -40,15 +40,12 @@ def online(tasks: Sequence[str]) -> Layout:
 
 
 def offline(tasks: Sequence[str]) -> Layout:
-    """Of `ocelot pretrain`."""
+    """Of `ocelot pretrain`. TensorBoard puts charts of one title together, so these have titles of their own."""
     return {
-        "1. Is it learning?": {
-            "losses": ["losses/[^/]+/loss", "losses/held_out"],
-            **{f"{task}: score": [f"eval/score/{re.escape(task)}/.*"] for task in tasks},
-        },
-        "2. Is it healthy?": {"gradient norms": ["losses/[^/]+/gradient_norm"]},
-        "3. Where does the time go?": {
-            "updates a second": ["charts/updates_per_second"],
-            "learner": ["time/learner/[^/]+"],
-        },
+        "Pretraining": {
+            "losses of pretraining": ["losses/[^/]+/loss", "losses/held_out"],
+            **{f"{task}: score while pretraining": [f"eval/score/{re.escape(task)}/.*"] for task in tasks},
+            "gradient norms of pretraining": ["losses/[^/]+/gradient_norm"],
+            "time of pretraining's learner": ["time/learner/[^/]+"],
+        }
     }
