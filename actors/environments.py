@@ -9,11 +9,11 @@ import gymnasium
 import numpy as np
 
 from actors import domains
-from actors.errors import EnvironmentFailed, TaskError
+from actors.errors import ActionError, EnvironmentFailed, TaskError
 from actors.nesting import Observations, Parts, unstack
 from actors.spaces import describe
 from policy.layout import Layout
-from policy.spaces import Description
+from policy.spaces import pick
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +84,7 @@ class Environments:
         for _ in range(count):
             self._envs.append(domains.make(layout.task, render))
         self._check_spaces()
+        self._spaces = self._envs[0].observation_space, self._envs[0].action_space
 
     def reset(self) -> Any:
         """Begins the first episode of every environment. Observations, leaves stacked along count.
@@ -119,10 +120,12 @@ class Environments:
             rows: which environments, each at most once.
 
         Raises:
+            ActionError: for an action outside its space; no environment has been stepped then.
             EnvironmentFailed: when one has failed too often: task, number, what it raised and what to change.
         """
         rows = np.arange(self.count) if rows is None else rows
         n = len(rows)
+        self._check_actions(actions, rows)
         final = self._observations.empty(n)
         result = StepResult(
             observation=None,
@@ -134,21 +137,22 @@ class Environments:
             returns=np.zeros(n, dtype=np.float64),
             lengths=np.zeros(n, dtype=np.int64),
         )
+        rewards = np.zeros(n, dtype=np.float64)
         for row, (index, action) in enumerate(zip(rows, unstack(self.layout.action, actions, n), strict=True)):
             try:
                 observation, reward, terminated, truncated, _ = self._envs[index].step(action)
                 self._observations.store(final, row, observation)
-                if not np.isfinite(reward):
-                    raise ValueError(f"reward {reward}")
             except Exception as error:
                 self._fault(index, error)
                 result.faulted[row] = True
                 continue
-            self._returns[index] += reward
-            self._lengths[index] += 1
-            result.rewards[row] = reward
+            rewards[row] = reward
             result.terminated[row] = terminated
             result.truncated[row] = truncated and not terminated
+        self._check_finite(rows, rewards, final, result)
+        result.rewards[:] = rewards
+        self._returns[rows] += rewards
+        self._lengths[rows] += ~result.faulted
         result.returns[:] = self._returns[rows]
         result.lengths[:] = self._lengths[rows]
         result.observation = self._begin_again(rows, result, final)
@@ -189,6 +193,10 @@ class Environments:
                 self.seeds[index] = np.random.SeedSequence(entropy).generate_state(1)[0]
                 observation, _ = self._envs[index].reset(seed=int(self.seeds[index]))
                 self._observations.store(batch, row, observation)
+                name = self._observations.not_finite({key: part[row : row + 1] for key, part in batch.items()})
+                if name:
+                    raise ValueError(_broken(name[0]))
+                self._check_unchanged(index)
                 return
             except Exception as error:
                 self._fault(index, error)
@@ -213,6 +221,41 @@ class Environments:
             log.warning("%s did not close: %s", where, closing)
         self._envs[index] = domains.make(self.layout.task, self._render)
 
+    def _check_actions(self, actions: Any, rows: np.ndarray) -> None:
+        for leaf in self.layout.action_leaves:
+            flat = np.asarray(pick(actions, leaf.name)).reshape(len(rows), -1)  # [n, size]
+            high = leaf.high if leaf.kind == "continuous" else leaf.high - 1
+            legal = (flat >= leaf.low) & (flat <= high)
+            if not legal.all():
+                row, element = np.argwhere(~legal)[0]
+                where = f"element {element} of {leaf.name!r}" if leaf.name else f"element {element}"
+                raise ActionError(
+                    f"{self.layout.task}: environment {rows[row]} was given the action "
+                    f"{flat[row, element]} at {where}, "
+                    f"its space goes from {leaf.low[element]:g} to {high[element]:g}; clip actions to their space"
+                )
+
+    def _check_finite(self, rows: np.ndarray, rewards: np.ndarray, final: Parts, result: StepResult) -> None:
+        """Faults environments that returned NaN or infinity, and takes back what they returned."""
+        broken = {row: _broken(name) for row, name in self._observations.not_finite(final).items()}
+        broken |= {int(row): f"reward {rewards[row]}" for row in np.flatnonzero(~np.isfinite(rewards))}
+        for row, why in broken.items():
+            if not result.faulted[row]:
+                self._fault(rows[row], ValueError(why))
+            result.faulted[row] = True
+            rewards[row] = 0.0
+            result.terminated[row] = result.truncated[row] = False
+
+    def _check_unchanged(self, index: int) -> None:
+        """Raises ValueError where an environment's spaces are no longer those of the layout."""
+        env, known = self._envs[index], self._spaces
+        for kind, space, before in (
+            ("observations", env.observation_space, known[0]),
+            ("actions", env.action_space, known[1]),
+        ):
+            if space is not before and space != before:
+                raise ValueError(f"its {kind} changed with a reset: {_short(str(before))}, now {_short(str(space))}")
+
     def _check_spaces(self) -> None:
         task, env = self.layout.task, self._envs[0]
         for kind, space, known in (
@@ -221,11 +264,15 @@ class Environments:
         ):
             if describe(space, task) != known:
                 raise TaskError(
-                    f"{task}: its {kind} are not those that the policy was made for: {_short(known)}, now "
-                    f"{_short(describe(space, task))}; install the version of the environment that it was trained with"
+                    f"{task}: its {kind} are not those that the policy was made for: {_short(str(known))}, now "
+                    f"{_short(str(describe(space, task)))}; install the version of the environment that it was trained "
+                    "with"
                 )
 
 
-def _short(description: Description) -> str:
-    text = str(description)
+def _broken(name: str) -> str:
+    return f"observation {name!r} is not finite" if name else "the observation is not finite"
+
+
+def _short(text: str) -> str:
     return text if len(text) <= 200 else f"{text[:200]}..."

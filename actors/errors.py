@@ -11,6 +11,10 @@ class EnvironmentFailed(OcelotError):
     """An environment that kept failing and was given up."""
 
 
+class ActionError(OcelotError):
+    """An action that its environment's space does not hold: whoever chose it is at fault, not the environment."""
+
+
 class EvaluationError(OcelotError):
     """An evaluation whose numbers would not mean what they say."""
 

@@ -16,6 +16,7 @@ class Observations:
     def __init__(self, description: Description):
         self.description = description
         self._leaves = {name: (_shape(space), _dtype(space)) for name, space in leaves(description)}
+        self._floats = [name for name, (_, dtype) in self._leaves.items() if dtype is not None and dtype.kind == "f"]
 
     def empty(self, n: int) -> Parts:
         """Room for n observations."""
@@ -25,17 +26,31 @@ class Observations:
         }
 
     def store(self, parts: Parts, row: int, observation: Any) -> None:
-        """Puts one observation into its row. Raises ValueError where it is not finite or has another shape."""
+        """Puts one observation into its row. Raises ValueError where it has another shape, or fractions for integers.
+
+        Whether it is finite is asked of many rows at once: `not_finite`.
+        """
         for name, (shape, dtype) in self._leaves.items():
             value = pick(observation, name)
             if dtype is None:
                 parts[name][row] = value
                 continue
-            if np.shape(value) != shape:
-                raise ValueError(f"observation {name!r} has shape {np.shape(value)}, its space {shape}")
-            stored = parts[name][row] = np.asarray(value, dtype=dtype)
-            if dtype.kind == "f" and not np.isfinite(stored).all():
-                raise ValueError(f"observation {name!r} is not finite: {value}")
+            if not isinstance(value, np.ndarray):
+                value = np.asarray(value)
+            if value.shape != shape:
+                raise ValueError(f"observation {name!r} has shape {value.shape}, its space {shape}")
+            if value.dtype.kind == "f" and dtype.kind != "f":
+                raise ValueError(f"observation {name!r} has dtype {value.dtype}, its space {dtype}")
+            parts[name][row] = value
+
+    def not_finite(self, parts: Parts) -> dict[int, str]:
+        """Rows that hold NaN or infinity, and the leaf that does."""
+        found: dict[int, str] = {}
+        for name in self._floats:
+            finite = np.isfinite(parts[name])
+            if not finite.all():
+                found |= {int(row): name for row in np.flatnonzero(~finite.reshape(len(finite), -1).all(axis=1))}
+        return found
 
     def nest(self, parts: Parts) -> Any:
         """The stacked leaves in the nesting of the space."""
@@ -45,6 +60,9 @@ class Observations:
 def unstack(description: Description, values: Any, n: int) -> Iterator[Any]:
     """The n actions (or observations) of a batch one by one, each nested as its space."""
     parts = {name: pick(values, name) for name, _ in leaves(description)}
+    if "" in parts:  # nothing is nested
+        yield from parts[""]
+        return
     for row in range(n):
         yield build(description, {name: part[row] for name, part in parts.items()})
 

@@ -3,7 +3,7 @@ import pytest
 
 from actors.domains import task_layout
 from actors.environments import Environments
-from actors.errors import EnvironmentFailed, TaskError
+from actors.errors import ActionError, EnvironmentFailed, TaskError
 from policy.layout import Layout
 from tests.actors.toys import PREFIX
 
@@ -109,6 +109,31 @@ def test_an_environment_that_keeps_failing_is_given_up():
 def test_an_environment_that_cannot_reset_is_given_up():
     with pytest.raises(EnvironmentFailed, match="the toy broke in reset"):
         Environments(task_layout(PREFIX + "BrokenReset-v0"), 1, seed=0).reset()
+
+
+def test_spaces_that_change_with_a_reset_are_named():
+    envs = Environments(task_layout(PREFIX + "Changing-v0"), 1, seed=0, max_faults=2)
+    with pytest.raises(EnvironmentFailed, match=r"observations changed with a reset: Box.*-1000.*now Box\(-1.0"):
+        envs.reset()
+    assert envs.faults == 2
+
+
+@pytest.mark.parametrize("wrong", [-1, 3, np.nan])
+def test_an_action_out_of_bounds_is_refused_by_name(wrong):
+    envs = Environments(task_layout(PREFIX + "Toy-v0"), 3, seed=0)
+    envs.reset()
+    with pytest.raises(ActionError, match=rf"Toy-v0: environment 2 was given the action {wrong}.*from 0 to 2"):
+        envs.step(np.array([0, wrong]), np.array([1, 2]))
+    assert envs.step(actions(3)).lengths.tolist() == [1, 1, 1]  # nothing had been stepped
+    assert envs.faults == 0
+
+
+def test_a_continuous_action_out_of_bounds_is_refused_by_name():
+    envs = Environments(task_layout("gym/Pendulum-v1"), 1, seed=0)
+    envs.reset()
+    with pytest.raises(ActionError, match=r"gym/Pendulum-v1.*2\.5.*from -2 to 2"):
+        envs.step(np.array([[2.5]]))
+    envs.step(np.array([[2.0]], dtype=np.float32))
 
 
 def test_a_policy_made_for_other_spaces_is_refused():

@@ -136,8 +136,20 @@ def test_unbounded_actions_are_refused_by_name():
         Layout("test/task", {"kind": "discrete", "n": 2, "start": 0}, description)
 
 
-@pytest.mark.parametrize("value", [[np.nan, 0.0], [1e300, 0.0], [0.0]])
-def test_observations_that_do_not_belong_are_refused(value):
-    stacked = Observations(describe(spaces.Dict({"x": spaces.Box(-1, 1, (2,))}), "test/task"))
-    with pytest.raises(ValueError, match="'x'"), np.errstate(over="ignore"):
-        stacked.store(stacked.empty(1), 0, {"x": np.array(value)})
+def test_observations_that_do_not_belong_are_refused():
+    space = spaces.Dict({"x": spaces.Box(-1, 1, (2,)), "n": spaces.Discrete(3)})
+    stacked = Observations(describe(space, "test/task"))
+    with pytest.raises(ValueError, match="'x' has shape"):
+        stacked.store(stacked.empty(1), 0, {"x": np.zeros(1), "n": 0})
+    with pytest.raises(ValueError, match="'n' has dtype float64"):
+        stacked.store(stacked.empty(1), 0, {"x": np.zeros(2), "n": np.float64(0.5)})
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf, 1e300])
+def test_rows_that_are_not_finite_are_named(value):
+    stacked = Observations(describe(spaces.Dict({"x": spaces.Box(-1, 1, (2,)), "n": spaces.Discrete(3)}), "test/task"))
+    parts = stacked.empty(3)
+    for row, number in enumerate((0.0, value, 1.0)):
+        with np.errstate(over="ignore"):
+            stacked.store(parts, row, {"x": np.array([0.0, number]), "n": 1})
+    assert stacked.not_finite(parts) == {1: "x"}

@@ -12,7 +12,7 @@ class Toy(gymnasium.Env):
     Args:
         length: steps of an episode; None draws 1 to 40.
         ends: "terminated" or "truncated".
-        fault: "step", "reset", "nan", "reward", "shape" or None.
+        fault: "step", "reset", "nan", "reward", "shape", "spaces" (which change with a reset) or None.
         chance: of the fault, at every step or reset.
     """
 
@@ -27,6 +27,8 @@ class Toy(gymnasium.Env):
         super().reset(seed=seed)
         if self._fails("reset"):
             raise RuntimeError("the toy broke in reset")
+        if self._fails("spaces"):
+            self.observation_space = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
         self.left = int(self.np_random.integers(1, 41)) if self.length is None else self.length
         self.mark = float(self.np_random.uniform(-1, 1))
         self.count = 0
@@ -67,3 +69,4 @@ for _fault in ("step", "nan", "reward", "shape"):
 _register("FaultyReset", fault="reset", chance=0.4)
 _register("Broken", fault="step", chance=1.0)
 _register("BrokenReset", fault="reset", chance=1.0)
+_register("Changing", fault="spaces", chance=1.0)
