@@ -14,13 +14,16 @@ from cluster.commands import (
     domains,
     evaluate,
     experts,
+    export,
     finetune,
+    import_,
     inspect,
     monitor,
     pretrain,
     quickstart,
     record,
     runs,
+    study,
 )
 from cluster.packages import how_to_install
 from policy.errors import OcelotError
@@ -44,9 +47,12 @@ app.command("pretrain")(pretrain.pretrain)
 app.command("finetune")(finetune.finetune)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("study")(study.study)
 app.command("monitor")(monitor.monitor)
 app.command("runs")(runs.runs)
 app.command("record")(record.record)
+app.command("export")(export.export)
+app.command("import")(import_.import_)
 app.command("inspect")(inspect.inspect)
 app.add_typer(bench.app, name="bench")
 app.add_typer(cluster.app, name="cluster")
