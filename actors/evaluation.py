@@ -106,12 +106,13 @@ def evaluate(
                 patch_intervals=layout.patch_intervals,
             )
             reply = act(request)
-            if version not in (None, reply.version):
+            acted = {Version(*row) for row in reply.versions.tolist()} | ({version} if version else set())
+            if len(acted) > 1:
                 raise EvaluationError(
-                    f"{layout.task}: the weights changed from version {version} to {reply.version} during an "
+                    f"{layout.task}: the weights changed from version {min(acted)} to {max(acted)} during an "
                     "evaluation; pin a version for as long as it takes"
                 )
-            version = reply.version
+            version = acted.pop()
             actions = layout.decode_action(reply.tokens)
             result = envs.step(actions, rows)
             if watch is not None:
@@ -150,6 +151,7 @@ def random_policy(seed: int) -> Act:
         tokens = generator.integers(low, high, size=(n, len(low)), dtype=np.int32)
         log_probs = np.tile(-np.log(high - low).astype(np.float32), (n, 1))
         nothing = np.full(n, -1, dtype=np.int32)
-        return ActReply(tokens, log_probs, NO_VERSION, context_start=nothing, return_tokens=nothing)
+        versions = np.tile(np.array(NO_VERSION, dtype=np.int32), (n, 1))
+        return ActReply(tokens, log_probs, versions, context_start=nothing, return_tokens=nothing)
 
     return act

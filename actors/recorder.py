@@ -101,7 +101,7 @@ class Recorder:
         self._tokens[slots, at, :observed] = observation
         self._tokens[slots, at, observed + 1 :] = reply.tokens
         self._log_probs[slots, at] = reply.log_probs
-        self._versions[slots, at] = reply.version
+        self._versions[slots, at] = reply.versions
         self._context_start[slots, at] = reply.context_start
         self._return_tokens[slots, at] = reply.return_tokens
         if patches is not None:

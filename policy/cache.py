@@ -6,35 +6,67 @@ import torch
 
 from policy.config import PolicyConfig
 
-SPAN = 32  # columns are read in multiples of this: few shapes, aligned
+SPAN = 32  # columns come in multiples of this: few shapes, aligned
+RUNS = 4  # so many runs of neighbouring slots are attended to one after the other; more are copied together
 
 
-@dataclass
 class Cache:
-    """The last column is a scratch column: padding writes there, nothing reads it.
+    """Keys and values as one buffer each, made once, which are laid out anew as the longest context grows.
+
+    Kernels for CPUs copy whatever does not lie together before they multiply it, so there the layout has just the
+    columns that the longest context needs, and whole slots are read without a copy. On other devices it has them all.
+    The last column is a scratch column: padding writes there, nothing reads it.
 
     Keys lie transposed: on CPUs, bfloat16 products with a transposed operand take three times as long.
+
+    Args:
+        config: the policy's sizes.
+        slots: how many.
+        dtype, device: of keys and values.
     """
 
-    keys: torch.Tensor
-    """[layers, slots, heads, key, columns]."""
-    values: torch.Tensor
-    """[layers, slots, heads, columns, key]."""
+    def __init__(self, config: PolicyConfig, slots: int, dtype: torch.dtype, device: torch.device | str = "cpu"):
+        self._size = (config.layers, slots, config.heads, config.width // config.heads)
+        self._most = padded_columns(config.context)
+        # Zeros: attention multiplies what it masks by 0, so a NaN there would spread.
+        elements = config.layers * slots * config.width * self._most
+        self._buffers = [torch.zeros(elements, dtype=dtype, device=device) for _ in range(2)]
+        self.keys: torch.Tensor
+        """[layers, slots, heads, key, columns]."""
+        self.values: torch.Tensor
+        """[layers, slots, heads, columns, key]."""
+        self._lay_out(SPAN if self._buffers[0].device.type == "cpu" else self._most)
 
-    @classmethod
-    def empty(cls, config: PolicyConfig, slots: int, dtype: torch.dtype, device: torch.device | str = "cpu") -> "Cache":
-        """Zeros: attention multiplies what it masks by 0, so a NaN there would spread."""
-        columns = -(-(config.context + 1) // SPAN) * SPAN
-        key = config.width // config.heads
-        return cls(
-            torch.zeros(config.layers, slots, config.heads, key, columns, dtype=dtype, device=device),
-            torch.zeros(config.layers, slots, config.heads, columns, key, dtype=dtype, device=device),
-        )
+    @property
+    def columns(self) -> int:
+        """Of the present layout."""
+        return self.keys.shape[-1]
 
     @property
     def scratch(self) -> int:
         """The column where padding goes."""
-        return self.keys.shape[-1] - 1
+        return self.columns - 1
+
+    def fit(self, longest: int) -> None:
+        """Lays out columns for contexts of at most `longest` tokens, of all slots; what is cached stays."""
+        columns = padded_columns(longest)
+        if self._buffers[0].device.type != "cpu" or self.columns // 2 < columns <= self.columns:
+            return
+        kept = min(columns, self.columns)
+        keys, values = self.keys[..., :kept].clone(), self.values[..., :kept, :].clone()
+        self._lay_out(columns)
+        self.keys[..., :kept], self.values[..., :kept, :] = keys, values
+
+    def _lay_out(self, columns: int) -> None:
+        layers, slots, heads, key = self._size
+        keys, values = (buffer[: layers * slots * heads * key * columns] for buffer in self._buffers)
+        self.keys = keys.view(layers, slots, heads, key, columns)
+        self.values = values.view(layers, slots, heads, columns, key)
+
+
+def padded_columns(longest: int) -> int:
+    """Columns for contexts of at most `longest` tokens and the scratch column."""
+    return -(-(longest + 1) // SPAN) * SPAN
 
 
 @dataclass
@@ -44,8 +76,8 @@ class CacheView:
     cache: Cache
     slots: torch.Tensor
     """int64 [B]."""
-    together: slice | None
-    """The same slots where they are neighbours in ascending order, which saves copying them; else None."""
+    runs: list[tuple[int, int]] | None
+    """(first slot, number of slots) of neighbours in ascending order, which together are all rows; None: too many."""
     columns: torch.Tensor
     """int64 [B, T]: where each new token's key and value go (its place in the context; the scratch column: padding)."""
     span: int
@@ -62,14 +94,25 @@ class CacheView:
 
         Written out, because PyTorch's fused kernels take two to four times as long on CPUs for a few queries a row.
         """
-        rows, heads, count, key = queries.shape
-        keys = self._read(self.cache.keys[layer, ..., : self.span])  # [B * heads, key, span]
-        values = self._read(self.cache.values[layer, :, :, : self.span])  # [B * heads, span, key]
-        scores = torch.bmm((queries * key**-0.5).reshape(rows * heads, count, key), keys)  # [B * heads, T, span]
-        weights = torch.softmax(scores.view(rows, heads, count, self.span).to(mask.dtype).add_(mask), dim=-1)
-        return torch.bmm(weights.to(values.dtype).flatten(0, 1), values).view(rows, heads, count, key)
+        keys, values = self.cache.keys[layer, ..., : self.span], self.cache.values[layer, :, :, : self.span]
+        queries = queries * queries.shape[-1] ** -0.5
+        if self.runs is None:
+            return _attend(queries, keys.index_select(0, self.slots), values.index_select(0, self.slots), mask)
+        if len(self.runs) == 1:
+            slots = slice(self.runs[0][0], sum(self.runs[0]))
+            return _attend(queries, keys[slots], values[slots], mask)
+        parts, row = [], 0
+        for first, count in self.runs:
+            rows, slots = slice(row, row + count), slice(first, first + count)
+            parts.append(_attend(queries[rows], keys[slots], values[slots], mask[rows]))
+            row += count
+        return torch.cat(parts)
 
-    def _read(self, stored: torch.Tensor) -> torch.Tensor:
-        """These slots' part of stored [slots, heads, ...], as [B * heads, ...]."""
-        chosen = stored.index_select(0, self.slots) if self.together is None else stored[self.together]
-        return chosen.flatten(0, 1)
+
+def _attend(queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Scaled queries [B, heads, T, key], keys [B, heads, key, span], values [B, heads, span, key]."""
+    rows, heads, count, key = queries.shape
+    span = keys.shape[-1]
+    scores = torch.bmm(queries.reshape(rows * heads, count, key), keys.flatten(0, 1))  # [B * heads, T, span]
+    weights = torch.softmax(scores.view(rows, heads, count, span).to(mask.dtype).add_(mask), dim=-1)
+    return torch.bmm(weights.to(values.dtype).flatten(0, 1), values.flatten(0, 1)).view(rows, heads, count, key)

@@ -3,13 +3,14 @@
 import numpy as np
 
 from policy.context import next_start
-from policy.ragged import Rows
+from policy.images import PATCH
+from policy.ragged import Images, Prompt, Rows
 from policy.vocabulary import DEFAULT
 
 
 class Contexts:
-    """Tokens as arrays over slots. A context holds whole timesteps of one task, so a token's column tells its timestep
-    (column // size) and its position within it (column % size).
+    """Tokens as arrays over slots. A context holds whole timesteps of one task, those of its prompt first, so a token's
+    column tells its timestep (column // size) and its position within it (column % size).
 
     Args:
         slots: how many.
@@ -26,33 +27,50 @@ class Contexts:
         self.start = np.zeros(slots, dtype=np.int64)  # step of the episode at which the context begins
         self.size = np.ones(slots, dtype=np.int64)  # tokens of a timestep
         self.separator = np.zeros(slots, dtype=np.int64)  # index of the separator within the timestep
+        self.prompt = np.zeros(slots, dtype=np.int64)  # timesteps of the prompt
         self.begun = np.zeros(slots, dtype=bool)  # an episode has begun since the slot was leased
+        # Pixels of each patch token stay beside it, because a slide or new weights embed them again. With the first
+        # images: uint8 [slots, context, 16, 16, 3] and int16 [slots, context, 2, 2].
+        self.pixels: np.ndarray | None = None
+        self.intervals: np.ndarray | None = None
 
-    def begin(self, slots: np.ndarray, size: np.ndarray, separator: np.ndarray) -> None:
-        """Episodes begin in these slots, with timesteps of `size` tokens; all int64 [n]."""
+    def begin(self, rows: Rows) -> None:
+        """Episodes begin in the slots of the rows that reset."""
+        slots = rows.slots[rows.reset]
+        separator = rows.observed + rows.with_return
         self.length[slots] = 0
         self.cached[slots] = 0
         self.step[slots] = -1
         self.start[slots] = 0
-        self.size[slots] = size
-        self.separator[slots] = separator
+        self.size[slots] = (separator + 1 + rows.acting)[rows.reset]
+        self.separator[slots] = separator[rows.reset]
+        self.prompt[slots] = 0
         self.begun[slots] = True
+        for prompt in rows.prompts:
+            self._put(rows.slots[prompt.rows], prompt)
 
-    def slide(self, slots: np.ndarray) -> int:
-        """Makes room for one more timestep by dropping the oldest, as `policy.context` says; what is left is no longer
-        cached. Returns how many of the slots had to."""
-        context = self.tokens.shape[1]
-        full = slots[self.step[slots] + 1 - self.start[slots] + 1 > context // self.size[slots]]
+    def slide(self, slots: np.ndarray) -> np.ndarray:
+        """Makes room for one more timestep by dropping the oldest behind the prompt, as `policy.context` says; what is
+        left of the episode is no longer cached. Returns which of the slots had to."""
+        fit = self.tokens.shape[1] // self.size[slots] - self.prompt[slots]
+        full = slots[self.step[slots] + 1 - self.start[slots] + 1 > fit]
         for slot in full.tolist():
             size, step, before = int(self.size[slot]), int(self.step[slot]) + 1, int(self.start[slot])
-            start = next_start(before, step, context // size, self.attention_steps)
-            dropped, length = (start - before) * size, int(self.length[slot])
-            self.tokens[slot, : length - dropped] = self.tokens[slot, dropped:length].copy()
-            self.length[slot], self.cached[slot], self.start[slot] = length - dropped, 0, start
-        return len(full)
+            prompt = int(self.prompt[slot])
+            start = next_start(before, step, self.tokens.shape[1] // size - prompt, self.attention_steps)
+            dropped, length, front = (start - before) * size, int(self.length[slot]), prompt * size
+            for part in (self.tokens, self.pixels, self.intervals):
+                if part is not None:
+                    part[slot, front : length - dropped] = part[slot, front + dropped : length].copy()
+            self.length[slot], self.start[slot] = length - dropped, start
+            self.cached[slot] = min(int(self.cached[slot]), front)
+        return full
 
     def observe(self, rows: Rows) -> None:
         """Appends each row's observation, and the separator where no return token has to stand before it."""
+        for images in rows.images:
+            slots = rows.slots[images.rows]
+            self._keep(slots, self.length[slots], rows.observation[images.rows], images)
         self.append(rows.slots, rows.observation, rows.observed)
         plain = rows.slots[~rows.with_return]
         self.append(plain, np.full((len(plain), 1), DEFAULT.separator))
@@ -65,3 +83,29 @@ class Contexts:
         column = self.length[slots][:, None] + index
         self.tokens[row[valid], column[valid]] = tokens[valid]
         self.length[slots] += count
+
+    def take_back(self, slots: np.ndarray, length: np.ndarray) -> None:
+        """Forgets what was appended to these slots behind their first `length` tokens."""
+        self.length[slots] = length
+        self.cached[slots] = np.minimum(self.cached[slots], length)
+
+    def _put(self, slots: np.ndarray, prompt: Prompt) -> None:
+        """Puts a prompt in front of empty contexts."""
+        n, steps = prompt.tokens.shape[:2]
+        flat = prompt.tokens.reshape(n, -1)  # [n, K * S]
+        if prompt.pixels is not None and prompt.intervals is not None:
+            pixels = prompt.pixels.reshape(n, -1, PATCH, PATCH, 3)  # [n, K * P, 16, 16, 3]
+            images = Images(prompt.rows, pixels, np.tile(prompt.intervals, (steps, 1, 1)))
+            self._keep(slots, self.length[slots], flat, images)
+        self.append(slots, flat, flat.shape[1])
+        self.prompt[slots] = steps
+
+    def _keep(self, slots: np.ndarray, first: np.ndarray, tokens: np.ndarray, images: Images) -> None:
+        """Keeps the pixels of patch tokens among tokens [n, width], which will stand in the columns from `first` on."""
+        if self.pixels is None or self.intervals is None:
+            self.pixels = np.zeros((*self.tokens.shape, PATCH, PATCH, 3), dtype=np.uint8)
+            self.intervals = np.zeros((*self.tokens.shape, 2, 2), dtype=np.int16)
+        row, column = np.nonzero(tokens == DEFAULT.patch)  # in the order of the patches
+        where = slots[row], first[row] + column
+        self.pixels[where] = images.pixels.reshape(-1, PATCH, PATCH, 3)
+        self.intervals[where] = np.tile(images.intervals, (len(slots), 1, 1))

@@ -5,40 +5,26 @@ observation, after a slide or new weights the whole context. So an action of one
 pass is one that training could have seen.
 """
 
-import copy
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-from policy.cache import SPAN, Cache, CacheView
-from policy.context import fitting_steps
+from policy.admission import check
+from policy.cache import Cache
 from policy.contexts import Contexts
+from policy.forward import Forward
 from policy.model import Policy, legal_groups
-from policy.ragged import Rows, groups, padded
+from policy.networks import Networks, OnNewWeights, Weights
+from policy.ragged import Rows
 from policy.sampling import draw
 from policy.slots import SlotError, SlotTable
 from policy.types import ActReply, ActRequest, Version
 from policy.vocabulary import DEFAULT
 
 FIRST = Version(0, 0)
-TOKENS_AT_ONCE = 8192  # of one forward pass: bounds the memory of prefills
-
-
-@dataclass
-class Counters:
-    """What an engine has done since it was made."""
-
-    batches: int = 0
-    rows: int = 0
-    forwards: int = 0
-    tokens: int = 0
-    rebuilds: int = 0
-    slides: int = 0
-    forward_seconds: float = 0.0
-    act_seconds: float = 0.0
+SEEN = 5.0  # seconds for which an actor that asked still counts as one that will ask again
 
 
 class Engine:
@@ -51,6 +37,11 @@ class Engine:
         version: of the model's weights.
         seed: of sampling.
         idle: seconds after which an unseen actor's slots may be taken, once none is free.
+        threads: parts of a batch that run at the same time on a CPU.
+        on_new_weights, rebuild_share: as in `policy.networks.Networks`.
+
+    Raises:
+        SlotError: memory does not hold so many slots; says how many it holds.
     """
 
     def __init__(
@@ -61,65 +52,68 @@ class Engine:
         version: Version = FIRST,
         seed: int = 0,
         idle: float = 60.0,
+        threads: int = 1,
+        on_new_weights: OnNewWeights = "rebuild",
+        rebuild_share: float = 0.1,
     ):
         parameter = next(model.parameters())
         self.device = parameter.device
         self.dtype = dtype or parameter.dtype
-        self.model = copy.deepcopy(model).to(self.dtype).requires_grad_(False).eval()
-        self.model.embedding.freeze()
-        self.version = version
+        self.config = model.config
+        self.networks = Networks(model, slots, self.dtype, version, on_new_weights, rebuild_share)
         self.table = SlotTable(slots, idle)
         self.contexts = Contexts(slots, model.config.context, model.config.attention_steps)
-        self.cache = Cache.empty(model.config, slots, self.dtype, self.device)
-        self.counters = Counters()
+        self.cache = Cache(model.config, slots, self.dtype, self.device)
+        self.forward = Forward(self.contexts, self.cache, self.device, threads)
         self._generator = torch.Generator(self.device).manual_seed(seed)
+        self._batches = self._rows = self._rebuilds = self._slides = 0
+        self._rebuild_seconds = self._act_seconds = 0.0
 
-    def load(self, weights: Mapping[str, torch.Tensor | np.ndarray], version: Version) -> None:
-        """Takes new weights; each slot's cache is rebuilt from its tokens when the slot acts next.
+    @property
+    def version(self) -> Version:
+        """Of the newest weights that act."""
+        return self.networks.version
+
+    def load(self, weights: Weights, version: Version) -> None:
+        """Takes new weights. Slots move over to them as `policy.networks.Networks` says.
 
         Raises:
             ValueError: when names or shapes are not this policy's; nothing has changed then.
         """
-        own = self.model.state_dict()
-        wrong = sorted(own.keys() ^ weights.keys())
-        wrong = wrong or sorted(name for name in own if tuple(own[name].shape) != tuple(weights[name].shape))
-        if wrong:
-            raise ValueError(f"weights of version {tuple(version)} are not this policy's: {', '.join(wrong[:5])}")
-        with torch.no_grad():
-            for name, parameter in own.items():
-                value = weights[name]
-                # Arrays that Ray shares between processes are read-only, which torch warns of: copied instead.
-                parameter.copy_(torch.tensor(value) if isinstance(value, np.ndarray) else value)
-            self.model.embedding.freeze()
-        self.version = version
-        self.contexts.cached[:] = 0
+        self.networks.check(weights, version)
+        self.networks.offer(weights, version)
+        self._admit_weights()
+
+    def settle(self) -> None:
+        """Weights that still wait act from now on, whatever caches that costs."""
+        if self.networks.waiting is not None:
+            self._forget(self.networks.admit(np.zeros(self.table.slots, dtype=bool)))
 
     def stats(self) -> dict[str, float]:
         """What the engine has done since it was made: batches, rows (environment steps), forwards, tokens fed, rebuilds
-        (contexts prefilled anew because of new weights), slides, and seconds in forward passes and altogether."""
-        return asdict(self.counters)
+        (contexts prefilled anew because of new weights alone), slides, and seconds in forward passes, in rebuilds and
+        altogether."""
+        return {
+            "batches": self._batches,
+            "rows": self._rows,
+            "forwards": self.forward.passes,
+            "tokens": self.forward.tokens,
+            "rebuilds": self._rebuilds,
+            "slides": self._slides,
+            "forward_seconds": self.forward.seconds,
+            "rebuild_seconds": self._rebuild_seconds,
+            "act_seconds": self._act_seconds,
+        }
 
     def admit(self, request: ActRequest) -> np.ndarray:
         """Checks a request and leases its slots: int64 [n], the engine's own numbers of them.
 
         Raises:
             SlotError: too few slots, or a slot that is new here although its episode has already begun.
-            SpaceError: a timestep longer than the policy's context.
-            ValueError: arrays that disagree with each other, or with the episode so far.
+            SpaceError, ValueError: as `policy.admission.check`; or a timestep that is not like the episode's so far.
         """
-        n, who = len(request.slots), f"actor '{request.actor}'"
-        if n == 0 or request.tokens.ndim != 2 or request.tokens.shape[1] == 0 or len(request.tokens) != n:
-            raise ValueError(f"{who}: {n} slots with observation tokens of shape {request.tokens.shape}")
-        if request.reset.shape != (n,) or request.legal.ndim != 2 or request.legal.shape[1:] != (2,):
-            raise ValueError(f"{who}: reset of shape {request.reset.shape}, legal of shape {request.legal.shape}")
-        low, high = request.legal[:, 0], request.legal[:, 1]
-        if not len(low) or low.min() < 0 or high.max() > DEFAULT.size or (low >= high).any():
-            raise ValueError(f"{who}: legal ranges {request.legal.tolist()} are empty or outside the vocabulary")
-        if request.tokens.min() < 0 or request.tokens.max() >= DEFAULT.size or not request.temperature >= 0:
-            raise ValueError(f"{who}: tokens outside the vocabulary, or temperature {request.temperature}")
-        separator = request.tokens.shape[1] + request.with_return
-        size = separator + 1 + len(request.legal)
-        fitting_steps(self.model.config.context, size, who)
+        who = f"actor '{request.actor}'"
+        timestep = check(request, self.config.context)
         slots, fresh = self.table.lease(request.actor, request.run_id, request.slots)
         self.contexts.begun[slots[fresh]] = False
         going = slots[~request.reset]
@@ -128,7 +122,9 @@ class Engine:
                 f"{who}: the policy server does not know the episodes that its request continues; the server was "
                 "restarted, or gave the slots away while the actor was idle: reset those environments and ask again"
             )
-        if (self.contexts.size[going] != size).any() or (self.contexts.separator[going] != separator).any():
+        if (self.contexts.size[going] != timestep.size).any() or (
+            self.contexts.separator[going] != timestep.separator
+        ).any():
             raise ValueError(f"{who}: the timestep's layout changed in the middle of an episode")
         return slots
 
@@ -147,31 +143,71 @@ class Engine:
         if admitted is None:
             admitted = [self.admit(request) for request in requests]
         rows = Rows.gather(requests, admitted)
-        contexts = self.contexts
-        fresh = rows.reset
-        separator = rows.observed + rows.with_return
-        contexts.begin(rows.slots[fresh], (separator + 1 + rows.acting)[fresh], separator[fresh])
-        stale = (contexts.cached[rows.slots] == 0) & (contexts.length[rows.slots] > 0)
-        slides = contexts.slide(rows.slots)
+        self._admit_weights()
+        contexts, n = self.contexts, len(rows.slots)
+        contexts.begin(rows)
+        slides = self._slide(rows)
+        self._rebuild(rows.slots)
         before = contexts.length[rows.slots].copy()
+        shape = rows.legal.shape[:2]
+        returns = np.empty(n, dtype=np.int64)
+        tokens, log_probs = np.empty(shape, dtype=np.int64), np.empty(shape)
         try:
             contexts.observe(rows)
-            hidden = self._feed(rows.slots)
-            returns = self._draw_returns(rows, hidden)
-            tokens, log_probs = self._draw_actions(rows, hidden)
+            for model, index in self.networks.split(rows.slots):
+                part = rows if len(index) == n else rows.take(index)
+                hidden = self._feed(model, part.slots)
+                returns[index] = self._draw_returns(model, part, hidden)
+                tokens[index], log_probs[index] = self._draw_actions(model, part, hidden)
         except BaseException:
-            contexts.length[rows.slots] = before
-            contexts.cached[rows.slots] = np.minimum(contexts.cached[rows.slots], before)
+            contexts.take_back(rows.slots, before)
             raise
         contexts.step[rows.slots] += 1
-        self.counters.batches += 1
-        self.counters.rows += len(rows.slots)
-        self.counters.rebuilds += int(stale.sum())
-        self.counters.slides += slides
-        self.counters.act_seconds += time.perf_counter() - began
-        return rows.replies(requests, tokens, log_probs, contexts.start[rows.slots], returns, self.version)
+        self._batches += 1
+        self._rows += n
+        self._slides += slides
+        self._act_seconds += time.perf_counter() - began
+        versions = self.networks.oldest[rows.slots]
+        return rows.replies(requests, tokens, log_probs, contexts.start[rows.slots], returns, versions)
 
-    def _draw_returns(self, rows: Rows, hidden: torch.Tensor) -> np.ndarray:
+    def _admit_weights(self) -> None:
+        if self.networks.waiting is not None:
+            contexts = self.contexts
+            self._forget(self.networks.admit(contexts.begun & (contexts.cached > 0) & self.table.seen(SEEN)))
+
+    def _forget(self, lost: np.ndarray) -> None:
+        self.contexts.cached[lost] = 0
+
+    def _slide(self, rows: Rows) -> int:
+        """Slides what is full. Caches that are empty by then begin with the newest weights."""
+        slots = rows.slots
+        slid = self.contexts.slide(slots)
+        outdated = slid[self.networks.outdated(slid)]
+        self.contexts.cached[outdated] = 0  # a prompt's, which the slide has left
+        empty = self.contexts.cached[slots] == 0
+        self._rebuilds += len(np.setdiff1d(slots[empty & ~rows.reset], slid))
+        self.networks.begin(slots[empty])
+        return len(slid)
+
+    def _rebuild(self, slots: np.ndarray) -> None:
+        """Moves as many of these slots over to the newest weights as there is time for."""
+        if not self.networks.staged:
+            return
+        old = slots[self.networks.outdated(slots)]
+        old = old[: self.networks.affordable(self.contexts.length[old])]
+        if not len(old):
+            return
+        began = time.perf_counter()
+        self.contexts.cached[old] = 0
+        self.networks.begin(old)
+        for model, index in self.networks.split(old):
+            self._feed(model, old[index])
+        seconds = time.perf_counter() - began
+        self.networks.spent(seconds, int(self.contexts.length[old].sum()))
+        self._rebuilds += len(old)
+        self._rebuild_seconds += seconds
+
+    def _draw_returns(self, model: Policy, rows: Rows, hidden: torch.Tensor) -> np.ndarray:
         """Inserts a return token, biased towards high returns, where one is wanted; int64 [n], -1 elsewhere.
 
         Replaces those rows of `hidden` [n, width] by the hidden states at their separators.
@@ -181,79 +217,43 @@ class Engine:
         if len(index) == 0:
             return returns
         where = torch.from_numpy(index).to(self.device)
-        logits = self.model.return_logits(hidden[where])  # [m, 256]
+        logits = model.return_logits(hidden[where])  # [m, 256]
         kappa = torch.from_numpy(rows.kappa[index]).to(logits)
         bias = kappa.unsqueeze(1) * torch.linspace(0, 1, logits.shape[1], device=self.device, dtype=logits.dtype)
         picked, _ = draw(logits + bias, torch.ones_like(kappa), self._generator)
         returns[index] = picked.cpu().numpy() + DEFAULT.returns.start
         both = np.stack([returns[index], np.full(len(index), DEFAULT.separator)], axis=1)  # [m, 2]
         self.contexts.append(rows.slots[index], both, 2)
-        hidden[where] = self._feed(rows.slots[index])
+        hidden[where] = self._feed(model, rows.slots[index])
         return returns
 
-    def _draw_actions(self, rows: Rows, hidden: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    def _draw_actions(self, model: Policy, rows: Rows, hidden: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Actions token by token from `hidden` [n, width] at the separators: tokens int64, log-probabilities [n, A]."""
         shape = rows.legal.shape[:2]
         tokens, log_probs = np.zeros(shape, dtype=np.int64), np.zeros(shape)
-        for place in range(shape[1]):
+        for place in range(int(rows.acting.max())):
             index = np.flatnonzero(rows.acting > place)
             if place > 0:
-                hidden = self._feed(rows.slots[index])
-            picked, score = self._draw(hidden, rows.legal[index, place], rows.temperature[index])
+                hidden = self._feed(model, rows.slots[index])
+            picked, score = self._draw(model, hidden, rows.legal[index, place], rows.temperature[index])
             tokens[index, place], log_probs[index, place] = picked, score
             # The last token stays out of the cache: it is fed with the next observation.
             self.contexts.append(rows.slots[index], picked[:, None])
         return tokens, log_probs
 
-    def _draw(self, hidden: torch.Tensor, legal: np.ndarray, temperature: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _draw(
+        self, model: Policy, hidden: torch.Tensor, legal: np.ndarray, temperature: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """One token for each row of hidden [m, width] from its legal range [m, 2]."""
         picked, score = np.empty(len(legal), dtype=np.int64), np.empty(len(legal))
         for start, stop, index in legal_groups(torch.from_numpy(legal)):
             where = index.to(self.device)
-            logits = self.model.logits(hidden[where], start, stop)  # [m of this range, stop - start]
+            logits = model.logits(hidden[where], start, stop)  # [m of this range, stop - start]
             token, log_prob = draw(logits, torch.from_numpy(temperature)[index].to(logits), self._generator)
             picked[index.numpy()] = token.cpu().numpy() + start
             score[index.numpy()] = log_prob.cpu().numpy()
         return picked, score
 
-    def _feed(self, slots: np.ndarray) -> torch.Tensor:
+    def _feed(self, model: Policy, slots: np.ndarray) -> torch.Tensor:
         """Runs all tokens that these slots' caches lack; the hidden state of each slot's last token [n, width]."""
-        began = time.perf_counter()
-        new = self.contexts.length[slots] - self.contexts.cached[slots]
-        hidden = torch.empty(len(slots), self.model.config.width, dtype=self.dtype, device=self.device)
-        for index in groups(new, TOKENS_AT_ONCE):
-            hidden[torch.from_numpy(index).to(self.device)] = self._forward(slots[index], new[index])
-            self.counters.forwards += 1
-        self.contexts.cached[slots] = self.contexts.length[slots]
-        self.counters.tokens += int(new.sum())
-        self.counters.forward_seconds += time.perf_counter() - began
-        return hidden
-
-    def _forward(self, slots: np.ndarray, new: np.ndarray) -> torch.Tensor:
-        """One pass over slots that have `new` tokens each; hidden states of the last ones [n, width]."""
-        contexts, scratch = self.contexts, self.cache.scratch
-        n, rows = len(slots), padded(len(slots))
-        index = np.arange(padded(int(new.max())))  # [T]
-        padding = index >= new[:, None]  # [n, T]
-        place = contexts.cached[slots][:, None] + index
-        size = contexts.size[slots][:, None]
-        timestep = place // size
-        within = place - timestep * size
-        position = np.where(within > contexts.separator[slots][:, None], -1, within)
-        tokens = contexts.tokens[slots[:, None], np.minimum(place, contexts.tokens.shape[1] - 1)]
-        tokens[padding], timestep[padding], place[padding] = DEFAULT.pad, -1, scratch
-        span = -(-int(contexts.length[slots].max()) // SPAN) * SPAN
-        tokenwise = np.empty((4, rows, len(index)), dtype=np.int64)
-        tokenwise[:, :n] = tokens, position, timestep, place
-        rowwise = np.empty((3, rows), dtype=np.int64)
-        rowwise[:, :n] = slots, new - 1, contexts.size[slots]
-        # Rows of padding take the slots that follow: they write to scratch columns only, nobody reads their results.
-        first, stop = int(slots[0]), int(slots[0]) + rows
-        together = int(slots[-1]) - first == n - 1 and stop <= len(contexts.length)
-        tokenwise[:, n:] = np.array([DEFAULT.pad, 0, -1, scratch])[:, None, None]
-        rowwise[:, n:] = np.array([0, 0, 1])[:, None]
-        if together:
-            rowwise[0] = np.arange(first, stop)
-        fed, by_row = torch.from_numpy(tokenwise).to(self.device), torch.from_numpy(rowwise).to(self.device)
-        view = CacheView(self.cache, by_row[0], slice(first, stop) if together else None, fed[3], span)
-        return self.model.extend(fed[0], fed[1], fed[2], by_row[1], view, by_row[2])[:n]
+        return self.forward.feed(model, slots)

@@ -1,14 +1,39 @@
 """Requests of any mix of tasks as the rows of one batch, and rows in groups that pad each other little."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 import numpy as np
 
-from policy.types import ActReply, ActRequest, Version
+from policy.types import ActReply, ActRequest
 from policy.vocabulary import DEFAULT
 
 SHORT = 8  # rows with at most so many new tokens share a group; beyond, groups double
+
+
+class Images(NamedTuple):
+    """The images of some rows, m of them with P patches each."""
+
+    rows: np.ndarray
+    """int64 [m]: which rows."""
+    pixels: np.ndarray
+    """uint8 [m, P, 16, 16, 3]."""
+    intervals: np.ndarray
+    """int32 [P, 2, 2]."""
+
+
+class Prompt(NamedTuple):
+    """What goes in front of the episodes that begin in r rows: K timesteps each."""
+
+    rows: np.ndarray
+    """int64 [r]: which rows."""
+    tokens: np.ndarray
+    """int32 [r, K, S]."""
+    pixels: np.ndarray | None
+    """uint8 [r, K, P, 16, 16, 3]."""
+    intervals: np.ndarray | None
+    """int32 [P, 2, 2]."""
 
 
 @dataclass
@@ -37,6 +62,10 @@ class Rows:
     """int64 [n]: where each row stood in the requests, one after the other."""
     counts: list[int]
     """Environments of each request."""
+    images: list[Images]
+    """One for each request that has any."""
+    prompts: list[Prompt]
+    """One for each request that has any."""
 
     @classmethod
     def gather(cls, requests: Sequence[ActRequest], slots: Sequence[np.ndarray]) -> "Rows":
@@ -62,6 +91,18 @@ class Rows:
         def repeated(values: list) -> np.ndarray:
             return np.repeat(values, counts)[order]
 
+        own = np.split(_inverse(order), np.cumsum(counts)[:-1])  # rows of each request
+        images = [
+            Images(mine, request.patches, request.patch_intervals)
+            for request, mine in zip(requests, own, strict=True)
+            if request.patches is not None and request.patch_intervals is not None
+        ]
+        prompts = [
+            Prompt(mine[request.reset], request.prompt, request.prompt_patches, request.patch_intervals)
+            for request, mine in zip(requests, own, strict=True)
+            if request.prompt is not None and request.reset.any()
+        ]
+
         return cls(
             slots=every[order],
             reset=np.concatenate([request.reset for request in requests])[order],
@@ -74,7 +115,15 @@ class Rows:
             kappa=repeated([float(request.return_kappa) for request in requests]),
             order=order,
             counts=counts,
+            images=images,
+            prompts=prompts,
         )
+
+    def take(self, index: np.ndarray) -> "Rows":
+        """Some of the rows, for drawing their actions: without images and prompts, which the contexts have by then."""
+        arrays = {name.name: getattr(self, name.name) for name in fields(self)}
+        chosen = {name: array[index] for name, array in arrays.items() if isinstance(array, np.ndarray)}
+        return replace(self, **chosen, images=[], prompts=[])
 
     def replies(
         self,
@@ -83,11 +132,10 @@ class Rows:
         log_probs: np.ndarray,
         context_start: np.ndarray,
         return_tokens: np.ndarray,
-        version: Version,
+        versions: np.ndarray,
     ) -> list[ActReply]:
         """Results of all rows, handed back to the requests in their order."""
-        back = np.empty_like(self.order)
-        back[self.order] = np.arange(len(back))
+        back = _inverse(self.order)
         result, at = [], 0
         for request, count in zip(requests, self.counts, strict=True):
             mine, acting = back[at : at + count], len(request.legal)
@@ -95,13 +143,20 @@ class Rows:
                 ActReply(
                     tokens=tokens[mine, :acting].astype(np.int32),
                     log_probs=log_probs[mine, :acting].astype(np.float32),
-                    version=version,
+                    versions=versions[mine].astype(np.int32),
                     context_start=context_start[mine].astype(np.int32),
                     return_tokens=return_tokens[mine].astype(np.int32),
                 )
             )
             at += count
         return result
+
+
+def _inverse(order: np.ndarray) -> np.ndarray:
+    """Where each element of a permutation went."""
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
+    return back
 
 
 def padded(count: int) -> int:

@@ -19,7 +19,10 @@ def draw(
     sampled = temperature > 0
     scale = torch.where(sampled, temperature, torch.ones_like(temperature)).to(logits.dtype)
     log_probs = torch.log_softmax(logits / scale.unsqueeze(1), dim=1)  # [M, K]
-    # Gumbel-max: the argmax of log p - log E, E exponential, is a draw from p.
-    noise = torch.empty_like(log_probs).exponential_(generator=generator).log_()
-    picked = (log_probs - noise * sampled.unsqueeze(1)).argmax(dim=1)
+    # The first token at which the summed probabilities exceed a uniform number: one random number a row, where other
+    # ways draw one a token. In float64, so that no rounding of the sum makes a token more or less likely.
+    summed = log_probs.double().exp().cumsum_(1)  # [M, K]
+    level = torch.rand(len(logits), 1, dtype=torch.float64, device=logits.device, generator=generator)
+    picked = torch.searchsorted(summed, level * summed[:, -1:], right=True).squeeze(1).clamp_(max=logits.shape[1] - 1)
+    picked = torch.where(sampled, picked, log_probs.argmax(dim=1))
     return picked, log_probs.gather(1, picked.unsqueeze(1)).squeeze(1)

@@ -17,6 +17,7 @@ from policy.config import PolicyConfig
 from policy.engine import Engine
 from policy.errors import OcelotError
 from policy.model import Policy
+from policy.networks import OnNewWeights
 from policy.types import ActReply, ActRequest, Version
 
 Weights = Mapping[str, np.ndarray]
@@ -53,6 +54,7 @@ class PolicyServer:
         window_ms: how long a batch is collected, at most.
         deadline: seconds in which each call is answered or fails.
         device: where the policy runs; None takes a CUDA device where there is one.
+        on_new_weights, rebuild_share: as in `policy.networks.Networks`.
     """
 
     def __init__(
@@ -67,16 +69,26 @@ class PolicyServer:
         window_ms: float = 4.0,
         deadline: float = 30.0,
         device: str | None = None,
+        on_new_weights: OnNewWeights = "rebuild",
+        rebuild_share: float = 0.1,
     ):
         torch.set_num_threads(threads)
         model = Policy(config).to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         version = Version(*version)
-        self._engine = Engine(model, slots, getattr(torch, dtype), version, seed)
+        self._engine = Engine(
+            model,
+            slots,
+            getattr(torch, dtype),
+            version,
+            seed,
+            threads=threads,
+            on_new_weights=on_new_weights,
+            rebuild_share=rebuild_share,
+        )
         self._engine.load(weights, version)
         self._window = window_ms / 1000.0
         self._deadline = deadline
         self._newest = version  # that was published
-        self._serving = version  # that the next batch sees
         self._pinned = False
         self._held: tuple[Version, Weights] | None = None
         self._waiting: list[_Waiting] = []
@@ -135,8 +147,10 @@ class PolicyServer:
             ServerError: when another version than this one is being served.
         """
         if version is not None:
-            if Version(*version) != self._serving:
-                raise ServerError(f"version {tuple(version)} cannot be pinned: {tuple(self._serving)} is being served")
+            await self._on_engine(self._engine.settle, f"version {tuple(version)}: not pinned")
+            if Version(*version) != self._engine.version:
+                served = tuple(self._engine.version)
+                raise ServerError(f"version {tuple(version)} cannot be pinned: {served} is being served")
             self._pinned = True
             return
         self._pinned = False
@@ -154,7 +168,7 @@ class PolicyServer:
             "queue_wait_ms": 1000.0 * float(np.mean(waits)) if waits else 0.0,
             "queue_wait_max_ms": 1000.0 * max(waits, default=0.0),
             "active_slots": self._engine.table.known(ACTIVE),
-            "version": tuple(self._serving),
+            "version": tuple(self._engine.version),
             "newest_version": tuple(self._newest),
             "pinned": self._pinned,
             "failures": self._failures,
@@ -186,13 +200,20 @@ class PolicyServer:
 
     async def _load(self, version: Version, weights: Weights) -> None:
         """Loads on the engine's thread, before the next batch."""
+        try:
+            await self._on_engine(lambda: self._engine.load(weights, version), f"version {tuple(version)}: not taken")
+        except ValueError as error:
+            self._newest = self._engine.version
+            raise ServerError(str(error)) from None
+
+    async def _on_engine(self, work: Callable[[], None], what: str) -> None:
+        """Does something on the engine's thread, before the next batch; `what` is said when that takes too long."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
-        before, self._serving = self._serving, version
 
         def job() -> None:
             try:
-                self._engine.load(weights, version)
+                work()
             except Exception as error:
                 _post(loop, [(done, error)])
             else:
@@ -201,11 +222,7 @@ class PolicyServer:
         with self._changed:
             self._jobs.append(job)
             self._changed.notify()
-        try:
-            await self._in_time(done, f"version {tuple(version)}: weights not taken")
-        except ValueError as error:
-            self._newest = self._serving = before
-            raise ServerError(str(error)) from None
+        await self._in_time(done, what)
 
     def _serve(self) -> None:
         while not self._closed:

@@ -75,6 +75,13 @@ class SlotTable:
         now = time.monotonic() if now is None else now
         return sum(len(tenant.rows) for tenant in list(self._tenants.values()) if now - tenant.seen <= within)
 
+    def seen(self, within: float) -> np.ndarray:
+        """bool [slots]: rows of actors that were seen in the last `within` seconds."""
+        now, found = time.monotonic(), np.zeros(self.slots, dtype=bool)
+        for tenant in self._tenants.values():
+            found[list(tenant.rows.values())] = now - tenant.seen <= within
+        return found
+
     def _take(self, actor: str, count: int, now: float) -> list[int]:
         if self._free.sum() < count:
             idle = sorted((t.seen, name) for name, t in self._tenants.items() if now - t.seen > self.idle)

@@ -58,8 +58,8 @@ class ActReply:
     """int32 [n, action_tokens]."""
     log_probs: np.ndarray
     """float32 [n, action_tokens]: under the legal range, at the request's temperature (greedy: at temperature 1)."""
-    version: Version
-    """Which weights acted."""
+    versions: np.ndarray
+    """int32 [n, 2]: which weights acted, incarnation and update; of those in the row's cache the oldest."""
     context_start: np.ndarray
     """int32 [n]: the step of the episode at which the context began that the action saw."""
     return_tokens: np.ndarray

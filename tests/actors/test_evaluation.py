@@ -4,7 +4,7 @@ import pytest
 from actors.domains import task_layout
 from actors.errors import EvaluationError
 from actors.evaluation import evaluate, random_policy
-from policy.types import NO_VERSION, Version
+from policy.types import NO_VERSION
 from tests.actors.toys import PREFIX
 
 
@@ -55,7 +55,7 @@ def test_weights_that_change_meanwhile_are_an_error():
 
     def act(request):
         reply = ones(request)
-        reply.version = Version(0, next(turn) // 5)
+        reply.versions[:] = (0, next(turn) // 5)
         return reply
 
     with pytest.raises(EvaluationError, match="pin a version"):

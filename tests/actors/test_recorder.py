@@ -40,9 +40,9 @@ class Log:
                 start[rows] = [next_start(int(start[row]), int(step[row]), self.fit) for row in rows]
                 tokens = generator.integers(low, high, size=(len(rows), layout.action_tokens), dtype=np.int32)
                 log_probs = generator.random((len(rows), layout.action_tokens), dtype=np.float32)
-                version = Version(2, turn)
+                versions = np.tile(np.array(Version(2, turn), dtype=np.int32), (len(rows), 1))
                 returns = generator.integers(34048, 34304, len(rows)).astype(np.int32)
-                reply = ActReply(tokens, log_probs, version, start[rows].astype(np.int32), returns)
+                reply = ActReply(tokens, log_probs, versions, start[rows].astype(np.int32), returns)
                 seen = observation[rows].copy()
                 self.windows += recorder.acted(rows, seen, reply)
                 result = envs.step(layout.decode_action(tokens), rows)
@@ -58,7 +58,14 @@ class Log:
                         self.tails[name] = seen[row]
                     else:
                         self.episodes[name].append(
-                            (seen[row], tokens[row], log_probs[row], version, returns[row], result.rewards[row])
+                            (
+                                seen[row],
+                                tokens[row],
+                                log_probs[row],
+                                Version(2, turn),
+                                returns[row],
+                                result.rewards[row],
+                            )
                         )
                     if result.ended[row]:
                         self.ends[name] = bool(result.terminated[row])

@@ -22,16 +22,16 @@ class Watched(Engine):
         self.differences: list[torch.Tensor] = []
         self.lengths: list[int] = []
 
-    def _feed(self, slots):
-        hidden = super()._feed(slots)
+    def _feed(self, model, slots):
+        hidden = super()._feed(model, slots)
         for row, slot in enumerate(slots):
             length, size = int(self.contexts.length[slot]), int(self.contexts.size[slot])
             place = torch.arange(length)
             within = place % size
             position = within.masked_fill(within > int(self.contexts.separator[slot]), -1)
             tokens = torch.from_numpy(self.contexts.tokens[slot, :length])
-            whole = self.model(tokens[None], position[None], (place // size)[None])[0, -1]
-            logits = [self.model.logits(x[None], 32000, DEFAULT.size) for x in (whole, hidden[row])]
+            whole = model(tokens[None], position[None], (place // size)[None])[0, -1]
+            logits = [model.logits(x[None], 32000, DEFAULT.size) for x in (whole, hidden[row])]
             self.differences.append((logits[0] - logits[1]).abs().flatten())
             self.lengths.append(length)
         return hidden
@@ -88,7 +88,7 @@ def test_the_comparison_would_notice_a_wrong_cache():
 
 
 def test_a_long_prefill_equals_its_recompute_in_chunks(monkeypatch):
-    monkeypatch.setattr("policy.engine.TOKENS_AT_ONCE", 64)
+    monkeypatch.setattr("policy.forward.TOKENS_AT_ONCE", 64)
     model = policy()
     engine = Watched(model, 9)
     play(engine, model, steps=20)
@@ -155,7 +155,7 @@ def test_a_failing_pass_moves_no_slot_on(monkeypatch):
     engine.act([begin])
     twin.act([begin])
     with monkeypatch.context() as patch:
-        patch.setattr(engine.model, "logits", lambda *args: 1 / 0)
+        patch.setattr(engine.networks.models[0], "logits", lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             engine.act([again])
     first, second = engine.act([again])[0], twin.act([again])[0]
@@ -205,7 +205,7 @@ def test_weights_of_another_policy_are_refused_and_nothing_changes():
     with pytest.raises(ValueError, match="strange"):
         engine.load({**weights, "strange": np.zeros(3)}, Version(1, 2))
     reply = engine.act([request(rng)])[0]
-    assert reply.version == Version(1, 1)
+    assert reply.versions.tolist() == [[1, 1], [1, 1]]
     assert engine.stats()["rebuilds"] == 0
 
 

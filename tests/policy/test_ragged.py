@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policy.ragged import SHORT, Rows, groups, padded
-from policy.types import Version
 from tests.policy.small import CONTINUOUS, request
 
 
@@ -36,12 +35,12 @@ def test_rows_are_sorted_by_slot_and_replies_return_to_their_requests():
     assert rows.temperature.tolist() == [0.5, 1.0, 0.5, 1.0, 0.5]
     assert rows.observation[1].tolist() == requests[0].tokens[1].tolist()
     tokens = np.repeat(rows.slots[:, None], 3, axis=1)
-    first, second = rows.replies(requests, tokens, tokens * 0.5, rows.slots, rows.slots, Version(1, 2))
+    first, second = rows.replies(requests, tokens, tokens * 0.5, rows.slots, rows.slots, rows.slots[:, None])
     assert first.tokens.tolist() == [[7] * 3, [3] * 3]
     assert second.tokens.tolist() == [[1], [9], [4]]
     assert second.log_probs.tolist() == [[0.5], [4.5], [2.0]]
     assert second.context_start.tolist() == [1, 9, 4]
-    assert first.version == Version(1, 2)
+    assert first.versions.tolist() == [[7], [3]]
 
 
 def test_a_slot_that_is_asked_for_twice_is_refused():

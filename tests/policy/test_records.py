@@ -20,8 +20,8 @@ class Exact(Engine):
         super().__init__(*args, **kwargs)
         self.log_probs: list[np.ndarray] = []
 
-    def _draw_actions(self, rows, hidden):
-        tokens, log_probs = super()._draw_actions(rows, hidden)
+    def _draw_actions(self, model, rows, hidden):
+        tokens, log_probs = super()._draw_actions(model, rows, hidden)
         self.log_probs.append(log_probs)
         return tokens, log_probs
 
@@ -33,7 +33,7 @@ def record(engine: Exact, models: dict[Version, Policy], steps: int, with_return
     for step in range(steps):
         if step == steps // 2:
             version = Version(0, 1)
-            models[version] = policy(seed=5, spread=0.15, attention_steps=engine.model.config.attention_steps)
+            models[version] = policy(seed=5, spread=0.15, attention_steps=engine.config.attention_steps)
             models[version].to(engine.dtype)
             engine.load(models[version].state_dict(), version)
         asked = request(rng, slots=1, reset=step == 0, legal=legal, with_return=with_return, temperature=temperature)
@@ -55,7 +55,7 @@ def record(engine: Exact, models: dict[Version, Policy], steps: int, with_return
         terminated=True,
         truncated=False,
         log_probs=np.concatenate(engine.log_probs),
-        versions=np.array([reply.version for reply in replies], dtype=np.int32),
+        versions=np.concatenate([reply.versions for reply in replies]),
         context_start=np.concatenate([reply.context_start for reply in replies]),
         return_tokens=np.concatenate([reply.return_tokens for reply in replies]),
         temperature=temperature,
@@ -72,7 +72,7 @@ def test_stored_log_probabilities_are_the_learners(dtype, mean, most, attention_
     models = {Version(0, 0): policy(spread=0.15, attention_steps=attention_steps).to(dtype)}
     engine = Exact(models[Version(0, 0)], 2)
     trajectory = record(engine, models, 30, with_return, 1.0, legal)
-    windows = cut(trajectory, engine.model.config.context)
+    windows = cut(trajectory, engine.config.context)
     assert len(windows) > 3
     differences = []
     for window in windows:
