@@ -14,7 +14,7 @@ from cluster.config import FinetuneConfig, PretrainConfig
 from cluster.config_files import ConfigError, load
 from cluster.players import player_returns
 from cluster.progress import Progress
-from cluster.quickstart_config import EXAMPLES, QuickstartConfig, quickstart_config
+from cluster.quickstart_config import EXAMPLES, DemonstrationsConfig, QuickstartConfig, quickstart_config
 from cluster.rundir import RunDirectory
 
 PRETRAINED = "pretrained"
@@ -44,7 +44,7 @@ def quickstart(out: Path, seed: int = 0, arms: Sequence[str] | None = None, sett
     # Datasets of its own: their names stay those of the configurations, whatever the seed.
     os.environ["MINARI_DATASETS_PATH"] = str((out / "datasets").resolve())
     (out / "datasets").mkdir(parents=True, exist_ok=True)
-    record(config, seed)
+    record(config.demonstrations, seed)
     runs = [pretrained(settings / config.pretrain, out, seed)]
     for arm in chosen:
         runs.append(finetuned([settings / config.finetune, settings / config.arms[arm]], arm, runs[0], out, seed))
@@ -55,12 +55,12 @@ def quickstart(out: Path, seed: int = 0, arms: Sequence[str] | None = None, sett
     return comparison
 
 
-def record(config: QuickstartConfig, seed: int) -> None:
+def record(demonstrations: Sequence[DemonstrationsConfig], seed: int) -> None:
     """Records the demonstrations that are not there."""
     from actors.experts.collect import collect, default_dataset_id
     from replay.demonstrations import local_ids
 
-    for wanted in config.demonstrations:
+    for wanted in demonstrations:
         if default_dataset_id(wanted.task, wanted.quality) in local_ids():
             continue
         with Progress(f"Recording {wanted.quality} {wanted.task}", wanted.episodes, "episodes") as progress:
