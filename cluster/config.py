@@ -70,6 +70,10 @@ class TaskConfig(Section):
     """Discount of its returns."""
     returns: tuple[float, float] | None = None
     """Returns-to-go of the first and the last return token; null: the checkpoint's, or quantiles of the data."""
+    text_tokens: Positive = 32
+    """Room for each text of an observation, in tokens; shorter ones are padded, longer ones refused."""
+    image_size: tuple[Positive, Positive] | None = None
+    """Height and width, multiples of 16, to which its images are resized; null pads them to the next multiples."""
 
 
 class RunConfig(Section):
@@ -150,6 +154,15 @@ class ServerConfig(Section):
     """Updates between two publications of the learner's weights."""
 
 
+class PromptsConfig(Section):
+    """Prompts: steps of another demonstration of the task, put in front of a training window."""
+
+    share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of the windows of demonstrations that get a prompt, half of them an episode's end (Gato: 0.25)."""
+    steps: Positive | None = None
+    """Timesteps of a prompt at most; null: half of what the context holds."""
+
+
 class PretrainConfig(Section):
     """Offline training of a fresh policy from demonstrations (`ocelot pretrain`)."""
 
@@ -167,6 +180,8 @@ class PretrainConfig(Section):
     """The optimiser and what the objectives need."""
     schedule: ScheduleConfig = [_with_all_settings(Entry("bc"))]
     """Which updates, in which order, on which data."""
+    prompts: PromptsConfig = PromptsConfig()
+    """Prompts in training."""
     held_out: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of each task's episodes that is not trained on, but gives losses/held_out."""
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -192,6 +207,8 @@ class FinetuneConfig(Section):
     """The optimiser and what the objectives need."""
     schedule: ScheduleConfig = [_with_all_settings(Entry("bc"))]
     """Which updates, in which order, on which data."""
+    prompts: PromptsConfig = PromptsConfig()
+    """Prompts in training."""
     replay: Annotated[ReplayConfig, BeforeValidator(_with_table_defaults)] = ReplayConfig()
     """Tables and their server."""
     actors: ActorsConfig = ActorsConfig()

@@ -93,6 +93,8 @@ class LearnerProcess:
                 # A learner that comes back begins elsewhere in the data: not all over again.
                 config.run.seed if incarnation == 1 else _seed(config.run.seed, incarnation),
                 attention_steps=start.model.config.attention_steps,
+                prompts=config.prompts.share,
+                prompt_steps=config.prompts.steps,
             )
             self._feeder = Feeder(self._replay, demonstrations)
         self._waiting_since: float | None = None

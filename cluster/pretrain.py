@@ -94,6 +94,8 @@ class Pretraining:
             config.run.seed,
             attention_steps=begin.model.config.attention_steps,
             held_out=config.held_out,
+            prompts=config.prompts.share,
+            prompt_steps=config.prompts.steps,
         )
         self.held_out = self.stream.held_out_windows(HELD_OUT_WINDOWS)
         if resume is not None:

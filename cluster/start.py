@@ -18,6 +18,7 @@ from policy.model import Policy
 from policy.returns import ReturnScale
 from policy.spaces import leaves
 from policy.text import TextTokenizer
+from policy.vocabulary import VOCABULARIES
 
 TRAINING_STATE = "training_state"
 
@@ -51,7 +52,7 @@ def fresh(config: PolicyConfig, tasks: Sequence[TaskConfig], text: str | None, s
     """
     import torch
 
-    layouts, tokenizer = _layouts(tasks, config.action_bins, text)
+    layouts, tokenizer = _layouts(tasks, config, text)
     torch.manual_seed(seed)
     model = Policy(config)
     return Start(model, layouts, _infos(tasks, layouts, {}), tokenizer)
@@ -64,7 +65,7 @@ def from_checkpoint(folder: Path, tasks: Sequence[TaskConfig]) -> Start:
         CheckpointError: when the checkpoint is damaged, or was made for other spaces of one of the tasks.
     """
     loaded = checkpoint.load(folder)
-    found, tokenizer = _layouts(tasks, loaded.model.config.action_bins, None, loaded.text)
+    found, tokenizer = _layouts(tasks, loaded.model.config, None, loaded.text)
     for task, layout in found.items():
         known = loaded.layouts.get(task)
         if known is not None and known.to_json() != layout.to_json():
@@ -78,7 +79,7 @@ def from_checkpoint(folder: Path, tasks: Sequence[TaskConfig]) -> Start:
 
 
 def _layouts(
-    tasks: Sequence[TaskConfig], action_bins: int, text: str | None, tokenizer: TextTokenizer | None = None
+    tasks: Sequence[TaskConfig], config: PolicyConfig, text: str | None, tokenizer: TextTokenizer | None = None
 ) -> tuple[dict[str, Layout], TextTokenizer | None]:
     """The layouts of the tasks as they are on this machine, and the tokenizer if one of them holds text."""
     from actors import domains
@@ -90,8 +91,17 @@ def _layouts(
             observation = describe(env.observation_space, task.name)
             action = describe(env.action_space, task.name)
         if tokenizer is None and any(leaf["kind"] == "text" for _, leaf in leaves(observation)):
-            tokenizer = TextTokenizer(Path(text).read_bytes()) if text else TextTokenizer.default()
-        layouts[task.name] = Layout(task.name, observation, action, action_bins, text=tokenizer)
+            tokenizer = TextTokenizer.load(text) if text else TextTokenizer.default()
+        layouts[task.name] = Layout(
+            task.name,
+            observation,
+            action,
+            config.action_bins,
+            VOCABULARIES[config.vocabulary],
+            tokenizer,
+            task.text_tokens,
+            task.image_size,
+        )
     return layouts, tokenizer
 
 

@@ -123,7 +123,7 @@ class Learner:
         scales: dict[str, ReturnScale] | None = None
         if kind.with_return:
             scales = {name: info.return_scale for name, info in self.tasks.items() if info.return_scale is not None}
-        return collate(windows, scales).to(self.device)
+        return collate(windows, scales, prompt_loss=kind.prompt_loss).to(self.device)
 
     def loss(self, entry: Entry, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Loss and metrics of one batch under an entry's objective; no side effect but the advantage scale."""

@@ -65,6 +65,8 @@ class Objective:
     """Reads the moving-average network."""
     with_return: bool = False
     """Its sequences hold return tokens; value losses never read such a sequence."""
+    prompt_loss: bool = False
+    """The action tokens of prompts have a loss too."""
     candidates: Callable[[Any, str], float] = lambda settings, table: 1.0
     """How many windows of a table to draw for each one used."""
     select: Callable[[list[Trajectory], int, Any], list[Trajectory]] = lambda windows, count, settings: windows[:count]

@@ -45,6 +45,25 @@ class TextTokenizer:
         return cls(base64.b64decode(data))
 
     @classmethod
+    def load(cls, path: str | Path) -> "TextTokenizer":
+        """A model's file, as `ocelot tokenizer train` or `spm_train` writes it.
+
+        Raises:
+            TokenError: when there is no such file, or it is no model.
+        """
+        try:
+            return cls(Path(path).read_bytes())
+        except OSError as error:
+            raise TokenError(
+                f"text tokenizer {path}: {error.strerror}; make one with `ocelot tokenizer train`, or leave `text` out"
+            ) from None
+        except TokenError as error:
+            raise TokenError(f"text tokenizer {path}: {error}") from None
+
+    def __len__(self) -> int:
+        return self._processor.vocab_size()
+
+    @classmethod
     def default(cls) -> "TextTokenizer":
         """The small model that ships, for missions and tests."""
         return cls(DEFAULT_MODEL.read_bytes())

@@ -1,6 +1,7 @@
 """An endless, shuffled, resumable stream of windows from demonstration datasets on disk."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from policy.images import PATCH
 from policy.layout import Layout
 from replay.demonstrations import Demonstrations
 from replay.errors import DatasetError
+from replay.prompts import prompt_steps as most_steps
+from replay.prompts import training_prompt
 from replay.trajectory import Trajectory, cut
 
 
@@ -16,7 +19,9 @@ class DemonstrationStream:
     """Windows of several tasks, mixed by weight; the same seed gives the same stream, to the bit.
 
     Of each task the episodes are shuffled, taken in blocks that fit in memory, and the windows of a block shuffled;
-    every window comes once before any comes again.
+    every window comes once before any comes again. A share of the windows get a prompt: steps of another episode of the
+    same dataset, half of the time its end (Gato, arXiv 2205.06175, section 2.2). Such a window is cut as a policy that
+    acts with that prompt would see it, and one of its pieces is taken.
 
     Args:
         datasets: ids of local Minari datasets, by task.
@@ -25,6 +30,8 @@ class DemonstrationStream:
         weights: share of each task among windows, at least 0; None gives each the same.
         seed: of all shuffling.
         cached_steps: steps to keep in memory over all tasks; at least one episode of each is kept.
+        prompts: share of the windows that get a prompt (Gato: 0.25).
+        prompt_steps: timesteps of a prompt at most; None: half of what the context holds.
         cached_bytes: that these steps may take at most; one step with images weighs as much as thousands without.
         attention_steps: as in `PolicyConfig`.
         held_out: share of each task's episodes that the stream leaves out, for `held_out_windows`.
@@ -45,6 +52,8 @@ class DemonstrationStream:
         attention_steps: int | None = None,
         held_out: float = 0.0,
         cached_bytes: int = 512 * 2**20,
+        prompts: float = 0.0,
+        prompt_steps: int | None = None,
     ):
         for task, ids in datasets.items():
             if not ids:
@@ -54,6 +63,7 @@ class DemonstrationStream:
             raise DatasetError(f"weights {dict(weights or {})} must be at least 0, and one of them above")
         self._cumulative = np.cumsum(share / share.sum())
         self._seed = seed
+        self._prompts = prompts
         self._random = np.random.default_rng(np.random.SeedSequence((seed, 0)))
         self._tasks = {
             task: _TaskWindows(
@@ -63,6 +73,7 @@ class DemonstrationStream:
                 (seed, 1, index),
                 min(cached_steps, cached_bytes // step_bytes(layouts[task])) // len(datasets),
                 held_out,
+                most_steps(context, layouts[task].step_tokens, prompt_steps),
             )
             for index, (task, ids) in enumerate(datasets.items())
         }
@@ -84,7 +95,11 @@ class DemonstrationStream:
 
     def __next__(self) -> Trajectory:
         at = int(np.searchsorted(self._cumulative, self._random.random(), side="right"))
-        return list(self._tasks.values())[min(at, len(self._tasks) - 1)].next()
+        windows = list(self._tasks.values())[min(at, len(self._tasks) - 1)]
+        window = windows.next()
+        if self._prompts and self._random.random() < self._prompts:
+            return windows.prompted(window, self._random)
+        return window
 
     def state(self) -> dict[str, Any]:
         """Where the stream is, as plain JSON."""
@@ -128,12 +143,14 @@ class _TaskWindows:
         seed: tuple[int, ...],
         cached_steps: int,
         held_out: float,
+        prompt_steps: int,
     ):
         self._sources = sources
         self._context = context
         self._attention_steps = attention_steps
         self._seed = seed
         self._cached_steps = cached_steps
+        self._prompt_steps = prompt_steps
         episodes = [(source, index) for source in range(len(sources)) for index in range(len(sources[source]))]
         order = np.random.default_rng((*seed, 0, 0)).permutation(len(episodes))
         left_out = min(round(held_out * len(episodes)), len(episodes) - 1)
@@ -150,9 +167,23 @@ class _TaskWindows:
                 self._go(self._epoch, self._last, 0)
             else:
                 self._go(self._epoch + 1, 0, 0)
-        window = self._block[self._position]
+        self._episode, window = self._block[self._position]
         self._position += 1
         return window
+
+    def prompted(self, window: Trajectory, random: np.random.Generator) -> Trajectory:
+        """The window that `next` gave last, behind a prompt; as it is, where there is nothing to prompt with."""
+        source = self._episodes[self._episode][0]
+        others = [
+            episode for episode in self._cache if episode != self._episode and self._episodes[episode][0] == source
+        ]
+        if not others or self._prompt_steps < 1:
+            return window
+        other = self._cache[others[int(random.integers(len(others)))]]
+        prompt = training_prompt(other, self._prompt_steps, random)
+        behind = replace(window, prompt=prompt.tokens, prompt_patches=prompt.patches)
+        pieces = cut(behind, self._context, self._attention_steps)
+        return pieces[int(random.integers(len(pieces)))]
 
     def held_out(self, count: int) -> list[Trajectory]:
         windows = [
@@ -194,6 +225,6 @@ class _TaskWindows:
             if episode not in self._cache:
                 source, index = self._episodes[episode]
                 self._cache[episode] = cut(self._sources[source].episode(index), self._context, self._attention_steps)
-        windows = [window for episode in chosen for window in self._cache[episode]]
+        windows = [(episode, window) for episode in chosen for window in self._cache[episode]]
         shuffled = np.random.default_rng((*self._seed, epoch, first + 1)).permutation(len(windows))
         self._block = [windows[index] for index in shuffled]

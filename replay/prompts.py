@@ -1,10 +1,19 @@
 """Prompts: steps of an episode that stand in front of another one of the same task (Gato, arXiv 2205.06175, 2.2)."""
 
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 
+from policy.context import fitting_steps
+from policy.layout import Layout
+from replay.demonstrations import Demonstrations
+from replay.errors import DatasetError
 from replay.trajectory import Trajectory, no_patches
+
+Kind = Literal["demonstration", "goal"]
+SUCCESSFUL = 0.25  # of a dataset's episodes, the best by return, that are shown to a policy that acts
+AT_END = 0.5  # of the prompts in training, those that are an episode's end
 
 
 class Prompt(NamedTuple):
@@ -16,9 +25,135 @@ class Prompt(NamedTuple):
     """uint8 [K, P, 16, 16, 3]: the images that their patch tokens stand for."""
 
     @classmethod
-    def of(cls, steps: Trajectory) -> "Prompt":
-        """All steps of a record."""
-        return cls(steps.tokens, steps.patches)
+    def of(cls, windows: Sequence[Trajectory], start: int, stop: int) -> "Prompt":
+        """Steps [start, stop) of an episode, given as all its windows (or as one record)."""
+        tokens, patches = [], []
+        for window in windows:
+            first = max(start - window.first_step, window.burn_in)
+            last = min(stop - window.first_step, len(window))
+            if first < last:
+                tokens.append(window.tokens[first:last])
+                patches.append(window.patches[first:last])
+        return cls(np.concatenate(tokens), np.concatenate(patches))
 
 
 NO_PROMPT = Prompt(np.zeros((0, 0), dtype=np.int32), no_patches())
+
+
+def prompt_steps(context: int, step_tokens: int, wanted: int | None = None) -> int:
+    """Timesteps of a prompt, at most: `wanted`, or half of what a context holds; always leaving room for one step.
+
+    Raises:
+        SpaceError: when not even one step fits into the context.
+    """
+    fit = fitting_steps(context, step_tokens)
+    return min(fit // 2 if wanted is None else wanted, fit - 1)
+
+
+def training_prompt(windows: Sequence[Trajectory], most: int, random: np.random.Generator) -> Prompt:
+    """Up to `most` steps of an episode: half the time its end (a goal), else anywhere, uniformly."""
+    steps = windows[-1].first_step + len(windows[-1])
+    count = min(most, steps)
+    start = steps - count
+    if random.random() >= AT_END:
+        start = int(random.integers(start + 1))
+    return Prompt.of(windows, start, start + count)
+
+
+class ActingPrompts:
+    """Prompts for a policy that acts: the beginning of a successful demonstration, or its end.
+
+    Successful are the best quarter of each dataset's episodes by return.
+
+    Args:
+        datasets: ids of local Minari datasets of the layout's task.
+        layout: of the task.
+        context: tokens that the policy sees at once.
+        kind: "demonstration" (from the first step on, as in Gato's evaluations) or "goal" (the last steps).
+        steps: timesteps at most; None: half of what the context holds.
+        seed: of which are drawn.
+
+    Raises:
+        DatasetError: as `replay.demonstrations.load`; without datasets; where the context has no room for a prompt.
+    """
+
+    def __init__(
+        self,
+        datasets: Sequence[str],
+        layout: Layout,
+        context: int,
+        kind: Kind = "demonstration",
+        steps: int | None = None,
+        seed: int = 0,
+    ):
+        if not datasets:
+            raise DatasetError(
+                f"{layout.task}: prompts are taken from demonstrations, and no datasets are named for it"
+            )
+        self._kind = kind
+        self._most = prompt_steps(context, layout.step_tokens, steps)
+        if self._most < 1:
+            raise DatasetError(
+                f"{layout.task}: a context of {context} tokens holds one timestep of {layout.step_tokens}, and no room "
+                "for a prompt; act without one"
+            )
+        self._random = np.random.default_rng(seed)
+        self._best: list[tuple[Demonstrations, int]] = []
+        for dataset_id in datasets:
+            source = Demonstrations(dataset_id, layout)
+            returns = [source.episode(index).episode_return for index in range(len(source))]
+            best = np.argsort(returns)[::-1][: max(1, round(SUCCESSFUL * len(returns)))]
+            self._best += [(source, int(index)) for index in best]
+
+    def draw(self) -> Prompt:
+        """A prompt of a demonstration drawn uniformly."""
+        source, index = self._best[int(self._random.integers(len(self._best)))]
+        episode = source.episode(index)
+        count = min(self._most, len(episode))
+        start = 0 if self._kind == "demonstration" else len(episode) - count
+        return Prompt.of([episode], start, start + count)
+
+
+class PromptWindows:
+    """Endless prompts of several tasks as windows, for replay's table `prompts`, drawn as in training.
+
+    Args:
+        datasets: ids of local Minari datasets, by task.
+        layouts: by task.
+        context: tokens that the policy sees at once.
+        seed: of which are drawn.
+        steps: timesteps at most; None: half of what the context holds.
+
+    Raises:
+        DatasetError: as `replay.demonstrations.load`.
+    """
+
+    def __init__(
+        self,
+        datasets: Mapping[str, Sequence[str]],
+        layouts: Mapping[str, Layout],
+        context: int,
+        seed: int = 0,
+        steps: int | None = None,
+    ):
+        self._random = np.random.default_rng(np.random.SeedSequence((seed, 2)))
+        self._sources = [
+            (Demonstrations(dataset_id, layouts[task]), prompt_steps(context, layouts[task].step_tokens, steps))
+            for task, ids in datasets.items()
+            for dataset_id in ids
+        ]
+        self._sources = [(source, most) for source, most in self._sources if most > 0]
+        if not self._sources:
+            raise DatasetError(f"a context of {context} tokens has no room for a prompt of any task")
+
+    def __iter__(self) -> Iterator[Trajectory]:
+        return self
+
+    def __next__(self) -> Trajectory:
+        source, most = self._sources[int(self._random.integers(len(self._sources)))]
+        episode = source.episode(int(self._random.integers(len(source))))
+        count = min(most, len(episode))
+        start = len(episode) - count
+        if self._random.random() >= AT_END:
+            start = int(self._random.integers(start + 1))
+        return episode.slice(start, start + count)

@@ -43,10 +43,11 @@ class TableConfig:
 TABLES = {
     "expert": TableConfig(max_size=5_000),
     "online": TableConfig(max_size=10_000, min_size=64, samples_per_insert=4.0),
+    "prompts": TableConfig(max_size=500),
 }
 """Every table there is, with its defaults; one more is one entry."""
 
-FILLED_BY = {"expert": "the demonstrations' feeder", "online": "the actors"}
+FILLED_BY = {"expert": "the demonstrations' feeder", "online": "the actors", "prompts": "the prompts' feeder"}
 """Who writes to a table, for messages."""
 
 

@@ -1,4 +1,4 @@
-"""Behavioural cloning: masked cross-entropy on action tokens (Gato, arXiv 2205.06175, equation 1).
+"""Behavioural cloning: masked cross-entropy on action tokens (Gato, arXiv 2205.06175, equation 1), prompts' included.
 
 With `best` below one it is filtered cloning: of our own episodes, only the best share by return counts (the filter of
 %BC in Decision Transformer, arXiv 2106.01345, section 4.2); demonstrations always count.
@@ -45,4 +45,4 @@ def loss(update: Update) -> Loss:
     return result, {"policy": result.detach()}
 
 
-OBJECTIVE = Objective("bc", Settings, loss, candidates=candidates, select=select)
+OBJECTIVE = Objective("bc", Settings, loss, prompt_loss=True, candidates=candidates, select=select)
