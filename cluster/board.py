@@ -4,8 +4,9 @@ tensorboardX writes them: torch.utils.tensorboard and TensorBoard's own writer i
 installed, which costs 0.45 GB in the process that does.
 """
 
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ class Board:
 
         self._writer = SummaryWriter(str(folder), purge_step=resumed_at, flush_secs=10)
         self._offline = offline
+        self._outlive_full_disk()
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """One point for each tag, GROUP/NAME or GROUP/NAME/TASK; NaN (nothing to say) is left out.
@@ -92,7 +94,23 @@ class Board:
             self._writer.file_writer.add_summary(hparams({}, {})[2])
         self._writer.close()
 
+    def _outlive_full_disk(self) -> None:
+        """tensorboardX writes in a thread that ends at its first error, and then whoever adds points waits for ever."""
+        writer = self._writer.file_writer.event_writer._ev_writer
+        for name in ("write_event", "flush"):
+            setattr(writer, name, _without_errors(getattr(writer, name)))
+
     def _tag(self, tag: str) -> str:
         if tag.split("/", 1)[0] not in GROUPS:
             raise ValueError(f"tag '{tag}' must begin with one of {', '.join(GROUPS)}")
         return f"{OFFLINE}/{tag}" if self._offline else tag
+
+
+def _without_errors(write: Callable[..., None]) -> Callable[..., None]:
+    """The same, but a point for which there is no room on the disk is lost."""
+
+    def attempt(*arguments: Any) -> None:
+        with contextlib.suppress(OSError):
+            write(*arguments)
+
+    return attempt

@@ -97,7 +97,7 @@ def _settle() -> None:
 
 def _code() -> dict[str, Any]:
     """This checkout for processes on other nodes; a job has been sent with its own."""
-    if "RAY_JOB_CONFIG_JSON" in os.environ:
+    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
         return {}
     return {"runtime_env": {"working_dir": str(ROOT), "excludes": EXCLUDED}}
 

@@ -19,6 +19,21 @@ from policy.errors import OcelotError
 
 COMPLETE = "complete"
 FULL = (errno.ENOSPC, errno.EDQUOT)
+SIZES = (
+    "run.learner_threads",
+    "run.keep_checkpoints",
+    "actors.processes",
+    "actors.min_processes",
+    "actors.environments",
+    "actors.cpus",
+    "actors.silent",
+    "server.slots",
+    "server.threads",
+    "replay.port",
+    "replay.patience",
+    "replay.checkpoint_seconds",
+)
+"""Settings that fit a run to its machines, and may be others when it goes on."""
 
 
 class RunError(OcelotError):
@@ -37,7 +52,7 @@ class RunDirectory:
 
     @classmethod
     def create(cls, config: Any) -> "RunDirectory":
-        """The directory of a configuration's run; the same configuration again resumes it.
+        """The directory of a configuration's run; the same configuration again, on more or fewer machines, resumes it.
 
         Args:
             config: a PretrainConfig or FinetuneConfig.
@@ -49,12 +64,17 @@ class RunDirectory:
         text = dump(config)
         file = run.path / "config.yaml"
         if file.exists():
-            if file.read_text() != text:
-                changes = "; ".join(difference(read_yaml(file), config.model_dump(mode="json")))
+            changes = difference(read_yaml(file), config.model_dump(mode="json"))
+            others = "; ".join(change for change in changes if change.split(":")[0] not in SIZES)
+            if others:
                 raise RunError(
-                    f"{run.path} exists and was made with another configuration ({changes}); give this run another "
+                    f"{run.path} exists and was made with another configuration ({others}); give this run another "
                     "name (--name) or folder (--out of the quickstart), or delete that directory"
                 )
+            if changes:
+                with writing(run.path):
+                    (run.path / ".config.yaml").write_text(text)
+                    (run.path / ".config.yaml").replace(file)
             return run
         if run.path.exists() and any(run.path.iterdir()):
             raise RunError(f"{run.path} exists and is no run; give this run another name (--name NEW)")
@@ -160,6 +180,7 @@ class RunDirectory:
         """The logger "ocelot", written to ocelot.log while the context lasts."""
         logger = logging.getLogger("ocelot")
         handler = logging.FileHandler(self.path / "ocelot.log")
+        handler.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk costs lines, not the run
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)

@@ -104,5 +104,5 @@ def _follow(client: Any, job: str) -> int:
     while not details.status.is_terminal():
         details = client.get_job_info(job)
     if details.status != JobStatus.SUCCEEDED:
-        print(f"The job ended as {details.status}: {details.message}", file=sys.stderr, flush=True)
+        print(f"The job ended as {details.status}", file=sys.stderr, flush=True)
     return 0 if details.status == JobStatus.SUCCEEDED else details.driver_exit_code or 1

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from cluster.launch.config import ClusterConfig, KubernetesConfig
+from cluster.launch.ports import free_port
 from cluster.launch.state import ClusterState, LaunchError
 from cluster.launch.token import make_token
 
@@ -108,9 +109,7 @@ def jobs_address(config: ClusterConfig, state: ClusterState) -> Iterator[str]:
         LaunchError: when the way does not open.
     """
     assert config.kubernetes is not None
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     where = ["-n", config.kubernetes.namespace, f"service/{config.name}-head-svc", f"{port}:{DASHBOARD}"]
     process = subprocess.Popen(["kubectl", "port-forward", *where], stdout=subprocess.DEVNULL, text=True)
     try:

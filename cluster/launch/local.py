@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from cluster.launch.config import ClusterConfig
+from cluster.launch.ports import free_port
 from cluster.launch.state import ClusterState, LaunchError
 from cluster.launch.token import make_token, use_token
 from cluster.local_ray import ONLY_LOOPBACK
@@ -37,7 +38,9 @@ def up(config: ClusterConfig, state: ClusterState) -> None:
     temporary = tempfile.mkdtemp(prefix="ocelot-ray-")
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"]
     command += [f"--port={config.port}", f"--dashboard-host={LOOPBACK}", f"--dashboard-port={config.dashboard_port}"]
-    command += [f"--temp-dir={temporary}", *([] if config.cpus is None else [f"--num-cpus={config.cpus}"])]
+    # Through its agent jobs come in; the agent's usual port may be that of another Ray on this machine.
+    command += [f"--dashboard-agent-listen-port={free_port()}", f"--temp-dir={temporary}"]
+    command += [] if config.cpus is None else [f"--num-cpus={config.cpus}"]
     path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"  # where jobs find this Python
     environment = os.environ | {ONLY_LOOPBACK: "0", "RAY_TMPDIR": temporary, "PATH": path}
     with open(os.open(state.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as log:

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from cluster.launch.config import ClusterConfig
+from cluster.launch.ports import free_port
 from cluster.launch.state import ClusterState, LaunchError
 from cluster.launch.token import make_token
 
@@ -84,7 +85,7 @@ def jobs_address(config: ClusterConfig, state: ClusterState) -> Iterator[str]:
         LaunchError: when the way does not open.
     """
     assert config.ssh is not None
-    port = _free_port()
+    port = free_port()
     through = f"{port}:127.0.0.1:{config.dashboard_port}"
     command = ["ssh", *_options(config), "-N", "-L", through, f"{config.ssh.user}@{config.ssh.head}"]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -132,9 +133,3 @@ def _wait_for(port: int, process: "subprocess.Popen[str]") -> None:
                 said = (process.communicate()[1] or "").strip().splitlines()
                 raise LaunchError(f"no way to the head over ssh: {said[-1] if said else 'no answer'}") from None
         time.sleep(0.2)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

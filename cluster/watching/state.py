@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from cluster.interrupt import Interrupted
-from cluster.rundir import RunDirectory, RunError, writing
+from cluster.rundir import DiskFull, RunDirectory, RunError, writing
 
 FILE, LOCK = "state.json", ".lock"
 EVERY = 1.0  # seconds between two writings of progress
@@ -45,20 +45,21 @@ class Keeper:
         self._write(state)
 
     def progress(self, updates: int, env_steps: int = 0) -> None:
-        """Notes how far the run is; writes it now and then only."""
+        """Notes how far the run is; writes it now and then only, and not on a full disk."""
         self._state = replace(self._state, updates=updates, env_steps=env_steps)
-        if time.time() - self._written >= EVERY:
-            self._write(self._state)
+        if time.monotonic() - self._written >= EVERY:
+            with contextlib.suppress(DiskFull):
+                self._write(self._state)
 
     def ended(self, state: Literal["finished", "interrupted", "failed"], message: str = "") -> None:
         """Notes how the run ended."""
         self._write(replace(self._state, state=state, message=message))
 
     def _write(self, state: RunState) -> None:
-        self._written = time.time()
+        self._written = time.monotonic()
         with writing(self._run.path):
             new = self._run.path / f".{FILE}"
-            new.write_text(json.dumps(asdict(replace(state, seen=self._written)), indent=1) + "\n")
+            new.write_text(json.dumps(asdict(replace(state, seen=time.time())), indent=1) + "\n")
             new.replace(self._run.path / FILE)
 
 

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from cluster.config import PretrainConfig
+from cluster.config import FinetuneConfig, PretrainConfig
 from cluster.rundir import RunDirectory, RunError, find_checkpoint
 
 
@@ -39,6 +39,24 @@ def test_same_configuration_resumes_another_is_refused(run, tmp_path):
     assert RunDirectory.create(config(tmp_path)).path == run.path
     with pytest.raises(RunError, match=r"run.seed: 0, now 1.*--name"):
         RunDirectory.create(config(tmp_path, seed=1))
+
+
+def test_a_run_goes_on_with_settings_for_more_machines(tmp_path):
+    def settings(processes, steps=100):
+        policy = {"layers": 1, "width": 8, "heads": 1, "feedforward": 8, "context": 16}
+        return FinetuneConfig(
+            run={"name": "online", "folder": str(tmp_path), "updates": 10},
+            tasks=[{"name": "gym/X-v0"}],
+            policy=policy,
+            actors={"processes": processes, "steps": steps},
+        )
+
+    run = RunDirectory.create(settings(2))
+    assert RunDirectory.create(settings(5)).path == run.path
+    assert "processes: 5" in (run.path / "config.yaml").read_text()
+    with pytest.raises(RunError, match=r"\(actors.steps: 100, now 200\)"):
+        RunDirectory.create(settings(2, steps=200))
+    assert "processes: 5" in (run.path / "config.yaml").read_text()
 
 
 def test_a_folder_that_is_no_run_is_left_alone(tmp_path):
