@@ -4,6 +4,7 @@ import os
 import signal
 import tempfile
 import threading
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from cluster.watching.events import without_tensorflow
 from policy.errors import OcelotError
 
 HOST = "127.0.0.1"
+FIRST = "custom_scalars"  # the page that is opened: is it learning, is it healthy, where does the time go
 RELOAD = 5  # seconds until new points are shown
 
 
@@ -26,7 +28,7 @@ def serve(folders: Sequence[Path], port: int = 0) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="ocelot-monitor-") as links:
         url = start(folders, Path(links), port)
-        print(f"TensorBoard on {', '.join(map(str, folders))}: {url} (Ctrl-C ends it)", flush=True)
+        print(f"TensorBoard on {', '.join(map(str, folders))}: {url}#{FIRST} (Ctrl-C ends it)", flush=True)
         ended = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: ended.set())
@@ -56,7 +58,9 @@ def start(folders: Sequence[Path], links: Path, port: int = 0) -> str:
         (links / name).parent.mkdir(parents=True, exist_ok=True)
         (links / name).symlink_to(path)
     without_tensorflow()
-    from tensorboard import program
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what TensorBoard imports is outdated
+        from tensorboard import program
 
     board = program.TensorBoard()
     arguments = ["--logdir", str(links), "--host", HOST, "--port", str(port), "--reload_interval", str(RELOAD)]

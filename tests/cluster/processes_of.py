@@ -37,7 +37,7 @@ def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
     for file in sorted(folder.glob("events.out.*"), key=lambda file: file.stat().st_mtime):
         for event in EventFileLoader(str(file)).Load():
             for value in event.summary.value:
-                if value.HasField("tensor") and not value.tag.startswith("_hparams_"):
+                if value.metadata.plugin_data.plugin_name == "scalars":
                     number = tensor_util.make_ndarray(value.tensor)
                     points.setdefault(value.tag, []).append((event.step, float(number)))
     return points

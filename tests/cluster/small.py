@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from learner.objectives import OBJECTIVES
+
 CARTPOLE, PENDULUM = "gym/CartPole-v1", "gym/Pendulum-v1"
 
 TASKS = [
@@ -27,12 +29,7 @@ MIXED = {"expert": 0.5, "online": 0.5}
 FINETUNE: dict[str, Any] = {
     "run": {"name": "finetuned", "updates": 24, "checkpoint_every": 8, "log_every": 4},
     "tasks": TASKS,
-    "schedule": [
-        {"objective": "bc", "batch": 8},
-        {"objective": "return_conditioned", "batch": 8, "data": MIXED},
-        {"objective": "awr", "batch": 8, "data": MIXED},
-        {"objective": "iql", "batch": 8, "data": MIXED},
-    ],
+    "schedule": [{"objective": name, "batch": 8, "data": MIXED} for name in OBJECTIVES],
     "replay": {"tables": {"online": {"min_size": 8, "max_size": 200}, "expert": {"max_size": 100}}},
     "actors": {"processes": 2, "environments": 4, "steps": 1200},
     "server": {"publish_every": 4},

@@ -1,15 +1,24 @@
 import json
 import subprocess
 import sys
-import urllib.request
 
 import pytest
 
-from cluster.board import Board
-from cluster.monitor import MonitorError, start
 from cluster.packages import how_to_install
 
-COMMANDS = ["quickstart", "domains", "experts", "pretrain", "finetune", "evaluate", "compare", "monitor"]
+COMMANDS = [
+    "quickstart",
+    "domains",
+    "experts",
+    "pretrain",
+    "finetune",
+    "evaluate",
+    "compare",
+    "monitor",
+    "runs",
+    "record",
+    "inspect",
+]
 
 
 def ocelot(*arguments, timeout=120, **options):
@@ -82,17 +91,3 @@ def test_domains_describes_a_task(tmp_path):
     description = json.loads(file.read_text())
     assert description["step_tokens"] == 6
     assert description["observation"]["low"][1] is None, "JSON has no infinity"
-
-
-def test_monitor_serves_on_loopback(tmp_path):
-    with pytest.raises(MonitorError, match="no TensorBoard events"):
-        start(tmp_path)
-    board = Board(tmp_path)
-    board.scalars({"losses/bc/loss": 1.0}, 1)
-    board.close()
-    before = "tensorflow" in sys.modules
-    url = start(tmp_path)
-    assert "127.0.0.1" in url
-    with urllib.request.urlopen(url, timeout=30) as page:
-        assert page.status == 200
-    assert ("tensorflow" in sys.modules) == before

@@ -61,8 +61,8 @@ def test_a_finished_run_given_again_changes_nothing(pretrained: RunDirectory):
 
 def test_what_a_run_leaves(pretrained: RunDirectory):
     points = scalars(pretrained.path)
-    assert [step for step, _ in points["losses/bc/loss"]] == [3, 6, 9, 12]
-    assert [step for step, _ in points["charts/updates_per_second"]] == [3, 6, 9, 12]
+    assert [step for step, _ in points["offline/losses/bc/loss"]] == [3, 6, 9, 12]
+    assert [step for step, _ in points["offline/charts/updates_per_second"]] == [3, 6, 9, 12]
     extra = json.loads((pretrained.checkpoints / "latest" / "config.json").read_text())["extra"]
     assert extra["updates"] == 12
     assert extra["env_steps"] == 0
@@ -72,7 +72,7 @@ def test_what_a_run_leaves(pretrained: RunDirectory):
 def test_episodes_are_held_out_and_their_loss_is_logged(demonstrations, tmp_path):
     config, run = run_of(tmp_path, held_out=0.25, run__updates=50, run__log_every=25)
     pretrain(config, run)
-    assert [step for step, _ in scalars(run.path)["losses/held_out"]] == [50]
+    assert [step for step, _ in scalars(run.path)["offline/losses/held_out"]] == [50]
 
 
 def test_a_schedule_that_needs_actors_is_refused(demonstrations, tmp_path):
