@@ -54,8 +54,8 @@ class NetworkExpert:
         self.network = network
         self.layout = layout
         self.generator = np.random.default_rng(seed)
-        kind = "discrete" if network.log_std is None else "box"
-        found, wanted = (network.inputs, network.outputs, kind), network_sizes(layout)
+        kind = "discrete" if network.discrete else "box"
+        found, wanted = (network.inputs, network.actions, kind), network_sizes(layout)
         if found != wanted:
             raise ExpertError(
                 f"{layout.task}: the expert's network has (inputs, outputs, actions) {found}, but the task's are "
@@ -63,12 +63,8 @@ class NetworkExpert:
             )
 
     def act(self, observations: Any, environments: Sequence[gymnasium.Env], first: np.ndarray) -> Any:
-        outputs = self.network.forward(flatten(self.layout.observation, observations))  # [n, outputs]
-        if self.network.log_std is None:
-            # The largest of logits plus Gumbel noise is a draw from the categorical distribution.
-            draws = np.argmax(outputs + self.generator.gumbel(size=outputs.shape), axis=1)
-        else:
-            draws = outputs + np.exp(self.network.log_std) * self.generator.standard_normal(outputs.shape)
+        seen = features(self.layout.observation, observations)
+        draws = self.network.choose(seen, self.generator)
         return to_actions(self.layout.action, draws)
 
 
@@ -84,6 +80,24 @@ def to_actions(space: Description, draws: np.ndarray) -> np.ndarray:
     low, high = np.array(space["low"]), np.array(space["high"])
     actions = low + (np.clip(draws, -1.0, 1.0) + 1.0) / 2.0 * (high - low)
     return actions.reshape(len(draws), *space["shape"]).astype(space["dtype"])
+
+
+def features(description: Description, observations: Any) -> np.ndarray:
+    """What a network sees of n observations: an image uint8 [n, height, width, channels], else as `flatten`."""
+    shape = image_shape(description)
+    if shape is None:
+        return flatten(description, observations)
+    images = np.asarray(observations)
+    return images if images.shape[1:] == shape else np.moveaxis(images, 1, 3)
+
+
+def image_shape(description: Description) -> tuple[int, int, int] | None:
+    """Height, width and channels of observations that are one image; None where they are not."""
+    shape = description.get("shape", [])
+    if description.get("dtype") != "uint8" or len(shape) != 3:
+        return None
+    height, width, channels = shape if shape[2] <= shape[0] else (*shape[1:], shape[0])  # stacked frames come first
+    return height, width, channels
 
 
 def flatten(description: Description, observations: Any) -> np.ndarray:

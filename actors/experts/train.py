@@ -1,12 +1,12 @@
-"""Trains an expert's network with RLlib's PPO: to the end, or half way for a medium one."""
+"""Trains an expert's network with RLlib: to the end, or half way for a medium one."""
 
 import math
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from actors import domains
 from actors.experts import files
 from actors.experts.network import Network
 from actors.experts.play import play
-from actors.experts.players import NetworkExpert, network_sizes
+from actors.experts.players import NetworkExpert, image_shape, network_sizes
 from actors.experts.types import EXPERT, MEDIUM, ExpertError
 from actors.experts.versions import versions
 from policy.layout import Layout
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 MEASURED_EPISODES = 100
 STOPPING_EPISODES = 20
 UPDATES_A_CHECKPOINT = 10
+UPDATES_AN_EVALUATION = 10
+EVALUATED_EPISODES = 5
+
+ALGORITHMS = ("ppo", "sac", "dqn")
+NETWORKS = ("nature2015", "nips2013")
+"""Of DQN, for images."""
 
 
 @dataclass
@@ -35,6 +41,8 @@ class Progress:
     max_env_steps: int
     mean_return: float
     """Of the last training episodes (NaN before the first has ended), or of the present policy where it decides."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """For TensorBoard: charts/, losses/ and, after an evaluation, eval/."""
 
 
 def train(
@@ -45,11 +53,14 @@ def train(
     seed: int = 0,
     folder: Path | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
+    algorithm: str | None = None,
+    network: str = NETWORKS[0],
 ) -> Path:
     """Trains a network to play a task and writes it where `registry.expert` finds it.
 
-    The state of an unfinished training stays beside the network's file, and the same call goes on from there. It is in
-    RLlib's own format, which unpickles: resume only from folders that are yours.
+    The state of an unfinished training stays beside the network's file, and the same call goes on from there; SAC and
+    DQN fill their replay anew then. It is in RLlib's own format, which unpickles: resume only from folders that are
+    yours. The network's file is safe to load.
 
     Args:
         task: with Box or Discrete observations and actions.
@@ -59,6 +70,8 @@ def train(
         seed: of environments, first weights and exploration.
         folder: where to write; the person's own folder of experts if None.
         progress: called after every update.
+        algorithm: of `ALGORITHMS`; if None, `default_algorithm`.
+        network: of `NETWORKS`; DQN's, where it sees images.
 
     Returns:
         The network's file. A JSON file of the same name says how it came about and what it returns.
@@ -75,21 +88,25 @@ def train(
         raise ExpertError(f"{task}: cannot train for {max_env_steps} environment steps; allow at least 1")
     layout = domains.task_layout(task)
     network_sizes(layout)  # refuses what a network cannot play before anything is started
+    name = algorithm or default_algorithm(layout)
+    _check(layout, name, network)
+    options = {"network": network} if name == "dqn" and image_shape(layout.observation) else {}
     path = files.network_path(folder or files.own_folder(), task, quality)
     path.parent.mkdir(parents=True, exist_ok=True)
     state = path.with_suffix(".training")
-    network, env_steps = _run(layout, until_return, max_env_steps, seed, state, progress)
-    returns = _returns(network, layout, MEASURED_EPISODES, seed + 1)  # not the episodes that decided when to stop
+    trained, env_steps = _run(layout, name, options, until_return, max_env_steps, seed, state, progress)
+    returns = _returns(trained, layout, MEASURED_EPISODES, seed + 1)  # not the episodes that decided when to stop
     command = f"ocelot experts train {task} --quality {quality} --max-env-steps {max_env_steps} --seed {seed}"
+    command += f" --algorithm {name}{f' --network {network}' if options else ''}"
     if until_return is not None:
         command += f" --until-return {until_return:g}"
     files.save_network(
         path,
-        network,
+        trained,
         {
             "task": task,
             "quality": quality,
-            "algorithm": "PPO",
+            "algorithm": name.upper(),
             "command": command,
             "seed": seed,
             "env_steps": env_steps,
@@ -103,8 +120,29 @@ def train(
     return path
 
 
+def default_algorithm(layout: Layout) -> str:
+    """SAC for actions that are numbers; for a choice DQN where it sees an image, and PPO where it sees numbers."""
+    if layout.action["kind"] == "box":
+        return "sac"
+    return "ppo" if image_shape(layout.observation) is None else "dqn"
+
+
+def _check(layout: Layout, algorithm: str, network: str) -> None:
+    if algorithm not in ALGORITHMS:
+        raise ExpertError(f"unknown algorithm '{algorithm}': it is one of {', '.join(ALGORITHMS)}")
+    if network not in NETWORKS:
+        raise ExpertError(f"unknown network '{network}': it is one of {', '.join(NETWORKS)}")
+    kind = layout.action["kind"]
+    if (algorithm, kind) in (("sac", "discrete"), ("dqn", "box")):
+        raise ExpertError(f"{layout.task}: its actions are a {kind}, which {algorithm.upper()} cannot learn here")
+    if image_shape(layout.observation) is not None and algorithm != "dqn":
+        raise ExpertError(f"{layout.task}: it is seen as an image, from which only DQN learns here")
+
+
 def _run(
     layout: Layout,
+    name: str,
+    options: dict[str, str],
     until_return: float | None,
     max_env_steps: int,
     seed: int,
@@ -114,9 +152,10 @@ def _run(
     """Trains until the return or the number of steps is reached; (network, environment steps)."""
     # RLlib imports dm_control, which without this looks for a display and warns that there is none.
     os.environ.setdefault("MUJOCO_GL", "disabled")
-    from actors.experts import ppo
+    from actors.experts import rllib
 
-    with ppo.running(layout, seed) as algorithm:
+    export = rllib.KINDS[name].export
+    with rllib.running(name, layout, seed, **options) as algorithm:
         if state.exists():
             algorithm.restore_from_path(str(state.resolve()))
         mean, env_steps, updates = -math.inf, 0, 0
@@ -128,17 +167,34 @@ def _run(
                     f"{layout.task}: mean return {mean:.1f} after {env_steps} environment steps, not yet "
                     f"{until_return:g}; allow more steps (max_env_steps) and give the command again: it resumes"
                 )
-            sampled = algorithm.train()["env_runners"]
+            result = algorithm.train()
+            sampled = result["env_runners"]
             env_steps = int(sampled["num_env_steps_sampled_lifetime"])
             mean = float(sampled.get("episode_return_mean", math.nan))
             if until_return is not None:
                 # What training episodes returned is what policies of some updates ago returned.
-                mean = float(np.mean(_returns(ppo.export(algorithm), layout, STOPPING_EPISODES, seed)))
+                mean = float(np.mean(_returns(export(algorithm), layout, STOPPING_EPISODES, seed)))
             updates += 1
-            progress(Progress(env_steps, max_env_steps, mean))
+            metrics = _metrics(layout.task, result, mean)
+            if updates % UPDATES_AN_EVALUATION == 0:
+                played = _returns(export(algorithm), layout, EVALUATED_EPISODES, seed + 2)
+                metrics[f"eval/return/{layout.task}"] = float(np.mean(played))
+            progress(Progress(env_steps, max_env_steps, mean, metrics))
             if updates % UPDATES_A_CHECKPOINT == 0 or env_steps >= max_env_steps:
                 _save(algorithm, state)
-        return ppo.export(algorithm), env_steps
+        return export(algorithm), env_steps
+
+
+def _metrics(task: str, result: dict[str, Any], mean: float) -> dict[str, float]:
+    """What TensorBoard shows of an update: returns and lengths of training episodes, and RLlib's losses."""
+    length = float(result["env_runners"].get("episode_len_mean", math.nan))
+    metrics = {f"charts/episodic_return/{task}": mean, f"charts/episodic_length/{task}": length}
+    learned = result.get("learners", {}).get("default_policy", {})
+    return metrics | {
+        f"losses/{name}": float(value)
+        for name, value in learned.items()
+        if ("loss" in name or name == "entropy") and np.ndim(value) == 0
+    }
 
 
 def _returns(network: Network, layout: Layout, episodes: int, seed: int) -> list[float]:

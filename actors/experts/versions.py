@@ -3,7 +3,20 @@
 import platform
 from importlib import metadata
 
-PACKAGES = ("ocelot", "numpy", "torch", "ray", "gymnasium", "dm-control", "mujoco", "minari")
+PACKAGES = (
+    "ocelot",
+    "numpy",
+    "torch",
+    "ray",
+    "gymnasium",
+    "dm-control",
+    "mujoco",
+    "minari",
+    "metaworld",
+    "minigrid",
+    "labmaze",
+    "ale-py",
+)
 
 
 def versions() -> dict[str, str]:

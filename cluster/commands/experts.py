@@ -20,23 +20,43 @@ def train(
     quality: Annotated[str, typer.Option(help="expert, or medium: training stops at --until-return.")] = "expert",
     until_return: Annotated[float | None, typer.Option(help="Stop when the policy's mean return reaches this.")] = None,
     max_env_steps: Annotated[int, typer.Option(help="Stop after so many environment steps.")] = 300_000,
+    algorithm: Annotated[
+        str | None, typer.Option(help="ppo, sac or dqn; chosen by actions and observations if left out.")
+    ] = None,
+    network: Annotated[str, typer.Option(help="DQN's for images: nature2015 or nips2013.")] = "nature2015",
     seed: Seed = 0,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where TensorBoard's files go.")] = Path("runs/experts"),
     json: Json = None,
 ) -> None:
-    """Trains an expert with PPO. The same command again goes on where an unfinished training stopped."""
+    """Trains an expert with RLlib. The same command again goes on where an unfinished training stopped."""
     from actors.experts import train as trainer
+    from actors.experts.files import stem
+    from cluster.board import Board
     from cluster.progress import Progress
 
-    with Progress(f"PPO on {task}", max_env_steps, "steps") as progress:
-        file = trainer.train(
-            task,
-            quality,
-            until_return,
-            max_env_steps,
-            seed,
-            progress=lambda at: progress.update(at.env_steps, f"mean return {at.mean_return:.1f}"),
-        )
+    folder = out / f"{stem(task)}-{quality}"
+    board = Board(folder)
+    with Progress(f"Training on {task}", max_env_steps, "steps") as progress:
+
+        def show(at: trainer.Progress) -> None:
+            board.scalars(at.metrics, at.env_steps)
+            progress.update(at.env_steps, f"mean return {at.mean_return:.1f}")
+
+        try:
+            file = trainer.train(
+                task,
+                quality,
+                until_return,
+                max_env_steps,
+                seed,
+                progress=show,
+                algorithm=algorithm,
+                network=network,
+            )
+        finally:
+            board.close()
     typer.echo(f"Expert: {file}\nRecord its episodes: ocelot experts collect {task} --quality {quality}")
+    typer.echo(f"Look at its training: ocelot monitor {folder}")
     write_json(json, {"task": task, "quality": quality, "file": str(file)})
 
 

@@ -6,7 +6,7 @@ from safetensors.numpy import save_file
 
 from actors import domains
 from actors.experts import files, registry
-from actors.experts.network import Network
+from actors.experts.network import GAUSSIAN, GREEDY, SQUASHED, Network
 from actors.experts.players import NetworkExpert, RandomExpert, flatten, network_sizes
 from actors.experts.types import ExpertError
 from policy.layout import Layout
@@ -33,7 +33,8 @@ def test_saved_and_loaded_networks_agree(tmp_path):
     network.save(tmp_path / "b.safetensors")
     x = np.random.default_rng(1).normal(size=(5, 4))
     assert np.array_equal(network.forward(x), Network.load(tmp_path / "b.safetensors").forward(x))
-    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    Network.load(tmp_path / "b.safetensors").save(tmp_path / "c.safetensors")
+    assert (tmp_path / "b.safetensors").read_bytes() == (tmp_path / "c.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_sampling_follows_the_distribution():
     assert abs(actions.mean() - 0.3) < 0.02
 
     mean, log_std = np.array([0.2], dtype=np.float32), np.log(np.array([0.1], dtype=np.float32))
-    network = Network(((np.zeros((1, 3), dtype=np.float32), mean),), log_std)
+    network = Network(((np.zeros((1, 3), dtype=np.float32), mean),), log_std, GAUSSIAN)
     actions = NetworkExpert("b", network, domains.task_layout("gym/Pendulum-v1"), 0).act(
         np.zeros((20_000, 3)), [], np.array([])
     )
@@ -85,6 +86,18 @@ def test_sampling_follows_the_distribution():
     assert actions.dtype == np.float32
     assert abs(actions.mean() - 0.4) < 0.01  # the torque's bounds are -2 and 2
     assert abs(actions.std() - 0.2) < 0.01
+
+
+def test_squashed_draws_and_greedy_choices():
+    outputs = np.array([0.5, -1.0], dtype=np.float32)  # mean and logarithm of the deviation
+    network = Network(((np.zeros((2, 3), dtype=np.float32), outputs),), head=SQUASHED)
+    draws = network.choose(np.zeros((50_000, 3)), np.random.default_rng(0))
+    assert draws.shape == (50_000, 1)
+    inner = np.arctanh(draws)
+    assert inner.mean() == pytest.approx(0.5, abs=0.01)
+    assert inner.std() == pytest.approx(np.exp(-1.0), abs=0.01)
+    network = Network(((np.eye(3, dtype=np.float32), np.zeros(3, dtype=np.float32)),), head=GREEDY)
+    assert network.choose(np.array([[0.0, 2.0, 1.0]]), np.random.default_rng(0)).tolist() == [1]
 
 
 def test_random_actions_lie_in_any_space():

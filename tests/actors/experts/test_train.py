@@ -6,7 +6,9 @@ import pytest
 from actors import domains
 from actors.errors import TaskError
 from actors.experts import files, registry
-from actors.experts.train import train
+from actors.experts.network import Network
+from actors.experts.players import NetworkExpert, features
+from actors.experts.train import default_algorithm, train
 from actors.experts.types import ExpertError
 
 
@@ -24,25 +26,87 @@ def rllib():
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("task", ["gym/CartPole-v1", "gym/Pendulum-v1", "control/cartpole-swingup"])
-def test_the_exported_network_equals_the_trained_module(task, rllib):
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        ("ppo", "gym/CartPole-v1"),
+        ("ppo", "gym/Pendulum-v1"),
+        ("sac", "gym/Pendulum-v1"),
+        ("dqn", "gym/CartPole-v1"),
+    ],
+)
+def test_the_exported_network_equals_the_trained_module(name, task, rllib, tmp_path):
     import torch
 
-    from actors.experts import ppo
+    from actors.experts.rllib import KINDS, running
 
     layout = domains.task_layout(task)
-    with ppo.running(layout, seed=1) as algorithm:
-        before = ppo.export(algorithm)
+    with running(name, layout, seed=1) as algorithm:
+        before = KINDS[name].export(algorithm)
         algorithm.train()
-        network = ppo.export(algorithm)
+        network = KINDS[name].export(algorithm)
         x = np.random.default_rng(0).normal(size=(64, network.inputs)).astype(np.float32)
-        outputs = algorithm.get_module().forward_inference({"obs": torch.as_tensor(x)})
-        wanted = outputs["action_dist_inputs"].detach().numpy()
+        wanted = module_outputs(name, algorithm, torch.as_tensor(x))
+    network.save(tmp_path / "network.safetensors")
+    network = Network.load(tmp_path / "network.safetensors")
     found = network.forward(x)
     if network.log_std is not None:
         found = np.concatenate([found, np.broadcast_to(network.log_std, found.shape)], axis=1)
     assert found == pytest.approx(wanted, abs=1e-5)
     assert not np.array_equal(before.forward(x), network.forward(x))
+    NetworkExpert(name, network, layout, 0)  # it fits the task
+
+
+def module_outputs(name, algorithm, x):
+    module = algorithm.get_module()
+    if name == "dqn":
+        return module.compute_q_values({"obs": x})["qf_preds"].detach().numpy()
+    return module.forward_inference({"obs": x})["action_dist_inputs"].detach().numpy()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("architecture", "convolutions", "dense"),
+    [
+        # Mnih et al., arXiv 1312.5602, section 4.1; 84x84 becomes 20x20, then 9x9.
+        ("nips2013", [(16, 4, 8, 8), (32, 16, 4, 4)], [(256, 9 * 9 * 32), (6, 256)]),
+        # Mnih et al., Nature 518 (2015), Methods; 20x20, 9x9, 7x7.
+        ("nature2015", [(32, 4, 8, 8), (64, 32, 4, 4), (64, 64, 3, 3)], [(512, 7 * 7 * 64), (6, 512)]),
+    ],
+)
+def test_dqn_plays_atari_with_the_papers_networks(architecture, convolutions, dense, rllib, tmp_path):
+    import torch
+
+    from actors.experts.rllib import KINDS, running
+
+    layout = domains.task_layout("atari/pong-grey")
+    with running("dqn", layout, seed=1, network=architecture) as algorithm:
+        network = KINDS["dqn"].export(algorithm)
+        frames = np.random.default_rng(0).integers(0, 256, (3, 4, 84, 84)).astype(np.uint8)
+        seen = features(layout.observation, frames)  # [3, 84, 84, 4]
+        wanted = module_outputs("dqn", algorithm, torch.as_tensor(seen))
+    assert [weight.shape for weight, _ in network.convolutions] == convolutions
+    assert [weight.shape for weight, _ in network.layers] == dense
+    assert [stride for stride in network.strides] == ([4, 2] if architecture == "nips2013" else [4, 2, 1])
+    network.save(tmp_path / "network.safetensors")
+    network = Network.load(tmp_path / "network.safetensors")
+    assert network.forward(seen) == pytest.approx(wanted, abs=1e-5)
+    actions = NetworkExpert("dqn", network, layout, 0).act(frames, [], np.array([]))
+    assert actions.tolist() == wanted.argmax(axis=1).tolist()
+
+
+def test_the_algorithm_follows_from_actions_and_observations():
+    assert default_algorithm(domains.task_layout("gym/CartPole-v1")) == "ppo"
+    assert default_algorithm(domains.task_layout("gym/Pendulum-v1")) == "sac"
+    assert default_algorithm(domains.task_layout("atari/pong-grey")) == "dqn"
+    with pytest.raises(ExpertError, match="unknown algorithm 'a2c': it is one of ppo, sac, dqn"):
+        train("gym/CartPole-v1", algorithm="a2c")
+    with pytest.raises(ExpertError, match="unknown network 'nature'"):
+        train("atari/pong-grey", network="nature")
+    with pytest.raises(ExpertError, match="actions are a discrete, which SAC cannot learn"):
+        train("gym/CartPole-v1", algorithm="sac")
+    with pytest.raises(ExpertError, match="seen as an image, from which only DQN learns"):
+        train("atari/pong-grey", algorithm="ppo")
 
 
 @pytest.mark.timeout(120)
@@ -51,6 +115,7 @@ def test_training_stops_short_resumes_and_is_found(own_folder, rllib):
     with pytest.raises(ExpertError, match=r"not yet 1000; allow more steps \(max_env_steps\)"):
         train(task, "medium", until_return=1000.0, max_env_steps=2000, seed=1, progress=told.append)
     assert len(told) == 1
+    assert {"charts/episodic_return/gym/CartPole-v1", "losses/policy_loss"} <= told[0].metrics.keys()
     assert not files.network_path(own_folder, task, "medium").exists()
 
     path = train(task, "medium", until_return=20.0, max_env_steps=10_000, seed=1, progress=told.append)
