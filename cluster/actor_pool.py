@@ -13,6 +13,7 @@ from cluster.config import FinetuneConfig
 from cluster.local_ray import ProcessError, get, kill, start
 from cluster.pacing import divide
 from cluster.placement import Placement
+from cluster.serving import Servers
 from policy.errors import OcelotError
 from policy.layout import Layout
 
@@ -77,7 +78,7 @@ class ActorPool:
         config: of the run.
         layouts: of its tasks.
         context: tokens that the policy sees at once.
-        server: Ray handle of the policy server.
+        servers: the policy servers that the actors are spread over.
         replay: address of the tables.
         seed: of the environments; another one for each incarnation, so that a resumed run plays new episodes.
         placement: where actors go.
@@ -88,7 +89,7 @@ class ActorPool:
         config: FinetuneConfig,
         layouts: dict[str, Layout],
         context: int,
-        server: Any,
+        servers: Servers,
         replay: str,
         seed: int,
         placement: Placement,
@@ -96,7 +97,7 @@ class ActorPool:
         self._config = config
         self._layouts = layouts
         self._context = context
-        self._server = server
+        self._servers = servers
         self._replay = replay
         self._seed = seed
         self._placement = placement
@@ -160,9 +161,9 @@ class ActorPool:
             else:
                 self._look_at_silence(member)
 
-    def move(self, server: Any) -> None:
-        """Starts all actors anew, with another policy server."""
-        self._server = server
+    def move(self, servers: Servers) -> None:
+        """Starts all actors anew, with other policy servers."""
+        self._servers = servers
         for member in self.members:
             self._start_again(member)
 
@@ -213,7 +214,7 @@ class ActorPool:
             self._layouts[member.task],
             acting.environments,
             int(seed),
-            self._server,
+            self._servers.of(member.number),
             self._replay,
             self._context,
             concurrency=3,  # run, and stats, allow and stop while it runs

@@ -17,7 +17,7 @@ from cluster.config import ActorsConfig, FinetuneConfig, RunConfig, ServerConfig
 from cluster.learner_process import LearnerProcess
 from cluster.local_ray import get, kill, local_ray, start
 from cluster.placement import Placement
-from cluster.serving import put_weights, serve
+from cluster.serving import Servers, put_weights, serve
 from cluster.start import fresh
 from learner.schedule import Entry
 from policy.types import Version
@@ -40,7 +40,9 @@ def loop(dtype: str, seconds: float, repeats: int) -> list[Figure]:
     ):
         version = Version(1, 0)
         server = serve(POLICY, put_weights(begin.model), version, SLOTS, dtype=dtype)
-        pool = ActorPool(config, begin.layouts, POLICY.context, server, replay.address, 0, Placement(cluster=False))
+        pool = ActorPool(
+            config, begin.layouts, POLICY.context, Servers([server]), replay.address, 0, Placement(cluster=False)
+        )
         try:
             while not all(steps > 0 for steps in _steps(pool)):
                 time.sleep(0.1)  # processes start

@@ -152,6 +152,12 @@ class ServerConfig(Section):
     """A batch starts when a third of the slots wait, or after so many milliseconds."""
     publish_every: Positive = 10
     """Updates between two publications of the learner's weights."""
+    on_new_weights: Literal["rebuild", "keep"] = "rebuild"
+    """rebuild: every cache is of one version, contexts are prefilled anew in turn; keep: until they slide."""
+    rebuild_share: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """Share of the server's time that rebuilding may take; 1: all contexts are rebuilt when they act next."""
+    replicas: Positive = 1
+    """Policy servers; the actors are spread over them."""
 
 
 class PromptsConfig(Section):

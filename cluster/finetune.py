@@ -17,6 +17,7 @@ from cluster.processes import Processes
 from cluster.provenance import weights_hash
 from cluster.run_evaluation import evaluate_run
 from cluster.rundir import DiskFull, RunDirectory, find_checkpoint
+from cluster.serving import together
 from cluster.start import Start, fresh, from_checkpoint
 from cluster.stopwatch import Stopwatch
 from cluster.watching.cards import timing_card
@@ -272,12 +273,12 @@ class Loop:
         import ray
 
         try:
-            if self._publishing is not None and ray.wait([self._publishing], timeout=0)[0]:
+            if self._publishing is not None and _done(self._publishing):
                 published, self._publishing = self._publishing, None
                 get(published)
-            if self._serving is not None and ray.wait([self._serving], timeout=0)[0]:
+            if self._serving is not None and _done(self._serving):
                 stats, self._serving = self._serving, None
-                self._meters.serving(get(stats), self.update)
+                self._meters.serving(together(get(stats)), self.update)
         except ray.exceptions.RayActorError:
             # Weights of a learner that died fail as well, in a server that lives.
             if not self.processes.server_alive():
@@ -287,7 +288,7 @@ class Loop:
             self._restore_server()
         if self._serving is None and time.monotonic() - self._asked_server > ASK_SERVER:
             self._asked_server = time.monotonic()
-            self._serving = self.processes.server.stats.remote()
+            self._serving = self.processes.server.stats()
 
     def _restore_server(self) -> None:
         self._publishing = self._serving = None
@@ -369,6 +370,13 @@ class Loop:
             LOG.info("an error ends the run after checkpoint %s", self._save())
         except Exception as error:
             LOG.warning("no checkpoint before the error that ends the run: %s", error)
+
+
+def _done(calls: list[Any]) -> bool:
+    """Whether all have been answered, or have failed."""
+    import ray
+
+    return not ray.wait(calls, num_returns=len(calls), timeout=0)[1]
 
 
 def _check(config: FinetuneConfig) -> None:

@@ -16,7 +16,7 @@ from cluster.learner_process import LearnerProcess
 from cluster.local_ray import ProcessError, get, kill, start
 from cluster.placement import Placement
 from cluster.rundir import RunDirectory
-from cluster.serving import put_weights, serve
+from cluster.serving import Servers, put_weights, serve
 from cluster.start import Start
 from learner.schedule import Schedule
 from policy.types import Version
@@ -64,7 +64,7 @@ class Processes:
         self.learner_restarts = self.server_restarts = 0
         self.replay: ReplayServer | None = None
         self.learner: Any = None
-        self.server: Any = None
+        self.server = Servers([])
         self.pool: ActorPool | None = None
         self._gate: Gate | None = None
         self._cluster = cluster
@@ -133,7 +133,7 @@ class Processes:
         import ray
 
         try:
-            get(self.server.stats.remote(), timeout=ANSWER)
+            get(self.server.stats(), timeout=ANSWER)
         except ray.exceptions.RayActorError:
             return False
         return True
@@ -151,19 +151,19 @@ class Processes:
                 "memory: fewer environments, or a smaller policy. The same command goes on from the last checkpoint"
             )
         LOG.warning("the policy server died; a new one takes its place")
-        kill(self.server)
+        self.server.kill()
         self.server = self._serve()
         assert self.pool is not None
         self.pool.move(self.server)
 
-    def publish(self, version: Version) -> Any:
-        """Sends the learner's weights to the policy server, through Ray's store; returns the call to wait for.
+    def publish(self, version: Version) -> list[Any]:
+        """Sends the learner's weights to the policy servers, through Ray's store; returns the calls to wait for.
 
         Args:
             version: of the learner after all calls that were made to it.
         """
         self._published = version, self.learner.weights.remote()
-        return self.server.publish.remote(*self._published)
+        return self.server.publish(*self._published)
 
     def save(self, folder: Path, extra: dict[str, Any]) -> None:
         """Writes a checkpoint's files, and which replay checkpoint belongs to it."""
@@ -194,9 +194,9 @@ class Processes:
         """Ends everything."""
         if self.pool is not None:
             self.pool.stop()
-        for handle in (self.learner, self.server):
-            if handle is not None:
-                kill(handle)
+        if self.learner is not None:
+            kill(self.learner)
+        self.server.kill()
         if self._gate is not None:
             self._gate.stop()
         if self.replay is not None:
@@ -237,20 +237,27 @@ class Processes:
             place=self._placement.central("learner"),
         )
 
-    def _serve(self) -> Any:
-        acting = self.config.actors
-        settings = self.config.server
+    def _serve(self) -> Servers:
+        acting, settings = self.config.actors, self.config.server
         version, weights = self._published
-        return serve(
-            self.begin.model.config,
-            weights,
-            version,
-            settings.slots or acting.processes * acting.environments,
-            threads=settings.threads,
-            dtype=settings.dtype,
-            seed=_seed(self.config.run.seed, 1, self.incarnation),
-            window_ms=settings.batch_window_ms,
-            place=self._placement.central("server"),
+        slots = settings.slots or -(-acting.processes // settings.replicas) * acting.environments
+        return Servers(
+            [
+                serve(
+                    self.begin.model.config,
+                    weights,
+                    version,
+                    slots,
+                    threads=settings.threads,
+                    dtype=settings.dtype,
+                    seed=_seed(self.config.run.seed, 1, self.incarnation, replica),
+                    window_ms=settings.batch_window_ms,
+                    place=self._placement.central("server"),
+                    on_new_weights=settings.on_new_weights,
+                    rebuild_share=settings.rebuild_share,
+                )
+                for replica in range(settings.replicas)
+            ]
         )
 
     def _start_actors(self) -> ActorPool:

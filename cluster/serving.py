@@ -1,11 +1,12 @@
-"""The policy server as a process of a run."""
+"""The policy server as a process of a run, or several of them that share the actors."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cluster.local_ray import get, start
+from cluster.local_ray import get, kill, start
 from policy.config import PolicyConfig
 from policy.model import Policy
+from policy.networks import OnNewWeights
 from policy.server import PolicyServer
 from policy.types import Version
 
@@ -15,6 +16,56 @@ def put_weights(model: Policy) -> Any:
     import ray
 
     return ray.put({name: value.detach().cpu().numpy() for name, value in model.state_dict().items()})
+
+
+LARGEST = {"queue_wait_max_ms"}
+MEANS = {"batch_fill", "queue_wait_ms"}
+
+
+class Servers:
+    """Replicas of the policy server: each serves its share of the actors, all get the same weights.
+
+    Args:
+        handles: Ray handles.
+    """
+
+    def __init__(self, handles: Sequence[Any]):
+        self.handles = list(handles)
+
+    def of(self, actor: int) -> Any:
+        """The replica that serves the actor of this number."""
+        return self.handles[actor % len(self.handles)]
+
+    def publish(self, version: Version, weights: Any) -> list[Any]:
+        """Sends weights (a Ray reference) to all; returns the calls to wait for."""
+        return [handle.publish.remote(version, weights) for handle in self.handles]
+
+    def stats(self) -> list[Any]:
+        """The calls that answer with each one's statistics; `together` makes one of them."""
+        return [handle.stats.remote() for handle in self.handles]
+
+    def kill(self) -> None:
+        """Ends all."""
+        for handle in self.handles:
+            kill(handle)
+
+
+def together(stats: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Statistics of all replicas as those of one server: counts add up, versions are the oldest."""
+    merged = dict(stats[0])
+    for name in merged:
+        values = [each[name] for each in stats]
+        if name in MEANS:
+            merged[name] = sum(values) / len(values)
+        elif name in LARGEST:
+            merged[name] = max(values)
+        elif name.endswith("version"):
+            merged[name] = min(values)
+        elif name == "pinned":
+            merged[name] = any(values)
+        else:
+            merged[name] = sum(values)
+    return merged
 
 
 def serve(
@@ -27,6 +78,8 @@ def serve(
     seed: int = 0,
     window_ms: float = 5.0,
     place: Mapping[str, Any] | None = None,
+    on_new_weights: OnNewWeights = "rebuild",
+    rebuild_share: float = 0.1,
 ) -> Any:
     """Starts a policy server and waits until it answers; returns its Ray handle.
 
@@ -44,6 +97,8 @@ def serve(
         dtype=dtype,
         seed=seed,
         window_ms=window_ms,
+        on_new_weights=on_new_weights,
+        rebuild_share=rebuild_share,
         cpu_threads=threads,
         place=place,
     )
