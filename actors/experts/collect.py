@@ -135,7 +135,7 @@ class Collection:
             "quality": self.quality,
             "expert": self.expert,
             "seed": self.seed,
-            "versions": versions(),
+            "versions": versions(self.layout.task),
         }
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "plan.json"
@@ -160,7 +160,7 @@ class Collection:
                 quality=self.quality,
                 expert=self.expert,
                 seed=self.seed,
-                versions=versions(),
+                versions=versions(self.layout.task),
                 description=f"{kept} {self.quality} episodes of {self.layout.task}, played by {self.expert}.",
                 environment=environment if environment.spec is not None else None,
             )

@@ -97,7 +97,7 @@ def up_to_date(task: str, episodes: int, seed: int, path: Path | None = None) ->
     if task not in files.read_json(path or _own()):
         return False
     found = entry(task, path)
-    asked = (episodes, episodes, seed, versions())
+    asked = (episodes, episodes, seed, versions(task))
     return (found.random.episodes, found.expert.episodes, found.seed, found.versions) == asked
 
 
@@ -135,7 +135,7 @@ def measure(
         _measure(layout, quality, episodes, seed, partial(_report, progress, place * episodes, 2 * episodes))
         for place, quality in enumerate((RANDOM, EXPERT))
     )
-    return Reference(task, random, expert, seed, versions())
+    return Reference(task, random, expert, seed, versions(task))
 
 
 class Meter:

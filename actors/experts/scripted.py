@@ -5,6 +5,7 @@ from functools import partial
 
 from actors.experts import babyai, control, sokoban
 from actors.experts.classic import Acrobot, CartPole, MountainCar, MountainCarContinuous, Pendulum
+from actors.experts.manipulation import Reach
 from actors.experts.metaworld import MetaWorld
 from actors.experts.per_episode import PerEpisode
 from actors.experts.types import Expert
@@ -27,6 +28,10 @@ def scripted(task: str) -> Make | None:
     return None if find is None else find(name)
 
 
+def _manipulation(name: str) -> Make | None:
+    return partial(PerEpisode, f"scripted-{Reach.name}", Reach) if name.startswith("reach_site_") else None
+
+
 def _babyai(name: str) -> Make | None:
     return None if any(level in name for level in babyai.UNSOLVED) else babyai.bot
 
@@ -42,6 +47,7 @@ DOMAINS: dict[str, Callable[[str], Make | None]] = {
     "control-pixels": _control,
     "control-random": lambda name: _control(name.rpartition("-")[0]),
     "gym": CLASSIC.get,
+    "manipulation": _manipulation,
     "metaworld": lambda name: partial(MetaWorld, name),
     "sokoban": lambda name: sokoban.expert,
 }

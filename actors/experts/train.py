@@ -113,7 +113,7 @@ def train(
             "mean_return": float(np.mean(returns)),
             "std_return": float(np.std(returns, ddof=1)),
             "episodes": len(returns),
-            "versions": versions(),
+            "versions": versions(task),
         },
     )
     shutil.rmtree(state, ignore_errors=True)

@@ -3,26 +3,19 @@
 import platform
 from importlib import metadata
 
-PACKAGES = (
-    "ocelot",
-    "numpy",
-    "torch",
-    "ray",
-    "gymnasium",
-    "dm-control",
-    "mujoco",
-    "minari",
-    "metaworld",
-    "minigrid",
-    "labmaze",
-    "ale-py",
-)
+from actors import domains
+
+PACKAGES = ("ocelot", "numpy", "torch", "ray", "gymnasium", "minari")
 
 
-def versions() -> dict[str, str]:
-    """Version by package, of those that are installed, and Python's."""
+def versions(task: str) -> dict[str, str]:
+    """Version by package, of those that are installed and that the task depends on, and Python's.
+
+    Raises:
+        TaskError: a task of an unknown domain.
+    """
     found = {"python": platform.python_version()}
-    for package in PACKAGES:
+    for package in dict.fromkeys((*PACKAGES, *domains.packages(task))):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
