@@ -23,6 +23,8 @@ from cluster.commands import (
     quickstart,
     record,
     runs,
+    sizes,
+    tokenizer,
     study,
 )
 from cluster.packages import how_to_install
@@ -54,6 +56,8 @@ app.command("record")(record.record)
 app.command("export")(export.export)
 app.command("import")(import_.import_)
 app.command("inspect")(inspect.inspect)
+app.command("sizes")(sizes.sizes)
+app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(bench.app, name="bench")
 app.add_typer(cluster.app, name="cluster")
 
@@ -62,6 +66,7 @@ def main() -> None:
     """Runs a command. What a person can put right is told without a traceback, with exit status 2."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported; processes inherit it
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    _see_current_directory()
     try:
         app()
     except OcelotError as error:
@@ -73,3 +78,14 @@ def main() -> None:
             raise
         print(f"Error: {hint}", file=sys.stderr)
         sys.exit(PERSON)
+
+
+def _see_current_directory() -> None:
+    """Lets gym/my_module:MyEnv-v0 find my_module.py where the command is given, in processes of Ray too; after all that
+    is installed, so that no file there takes the place of a package."""
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.append(here)
+    known = os.environ.get("PYTHONPATH")
+    if here not in (known or "").split(os.pathsep):
+        os.environ["PYTHONPATH"] = f"{known}{os.pathsep}{here}" if known else here

@@ -91,3 +91,21 @@ def test_domains_describes_a_task(tmp_path):
     description = json.loads(file.read_text())
     assert description["step_tokens"] == 6
     assert description["observation"]["low"][1] is None, "JSON has no infinity"
+
+
+def test_a_module_beside_the_person_is_found_and_takes_no_packages_place(tmp_path):
+    (tmp_path / "rooms.py").write_text(
+        "import gymnasium as gym\n"
+        "from gymnasium.envs.classic_control import CartPoleEnv\n"
+        "gym.register('Room-v0', lambda **settings: CartPoleEnv(**settings), max_episode_steps=9)\n"
+    )
+    (tmp_path / "yaml.py").write_text("raise RuntimeError('not this one')\n")
+    done = ocelot_script("domains", "gym/rooms:Room-v0", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "tokens a step: 6" in done.stdout
+
+
+def ocelot_script(*arguments, **options):
+    """As the installed command starts: the current directory is not on the path, other than with python -c."""
+    command = [sys.executable, "-P", "-c", "from cluster.cli import main; main()", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
