@@ -25,6 +25,32 @@ def decode(quick: Quick = False, dtype: Dtype = "float32", json: Json = None) ->
 
 
 @app.command()
+def demonstrations(quick: Quick = False, json: Json = None) -> None:
+    """Demonstrations from disk, against what a learner of 4 layers of width 128 consumes; one thread each."""
+    from cluster import bench
+    from cluster.bench_demonstrations import demonstrations as measure
+
+    figures = measure(*_effort(quick))
+    bench.show(figures)
+    write_json(json, bench.result(figures))
+
+
+@app.command()
+def domains(
+    tasks: Annotated[list[str] | None, typer.Argument(help="Tasks; some of every kind if left out.")] = None,
+    quick: Quick = False,
+    json: Json = None,
+) -> None:
+    """Stepping with tokens and patches, against the simulators alone; one thread."""
+    from cluster import bench, bench_domains
+
+    seconds, repeats = (1.0, 1) if quick else (3.0, 5)
+    figures = [bench_domains.measure(task, seconds, repeats) for task in tasks or bench_domains.TASKS]
+    bench.show(figures)
+    write_json(json, bench.result(figures))
+
+
+@app.command()
 def loop(quick: Quick = False, dtype: Dtype = "float32", json: Json = None) -> None:
     """The whole loop (two actor processes, server, replay), without and with the learner; memory of each process."""
     from cluster import bench
