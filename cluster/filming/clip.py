@@ -70,5 +70,6 @@ def gif(images: Sequence["Image.Image"], fps: float) -> bytes:
     # One palette of few colours for all pictures: fewer bytes, and no flicker.
     palette = strip(images).quantize(COLOURS)
     reduced = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
-    reduced[0].save(file, "GIF", save_all=True, append_images=reduced[1:], duration=max(20, round(1000 / fps)), loop=0)
+    duration = max(20, 10 * round(100 / fps))  # milliseconds; the file counts hundredths of a second, players from 2 on
+    reduced[0].save(file, "GIF", save_all=True, append_images=reduced[1:], duration=duration, loop=0)
     return file.getvalue()

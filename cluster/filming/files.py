@@ -48,7 +48,8 @@ def write(file: Path, images: Sequence["Image.Image"], fps: float) -> None:
     except OSError as error:
         raise VideoError(f"{file} cannot be written: {error}") from None
     finally:
-        new.unlink(missing_ok=True)
+        if new.exists():
+            new.unlink()
 
 
 def tile(pictures: Sequence[Sequence["Image.Image"]]) -> "Image.Image":

@@ -57,6 +57,24 @@ class Toy(gymnasium.Env):
         return np.array([self.count, self.mark], dtype=np.float32)
 
 
+class Filmed(Toy):
+    """A toy that says it can be drawn, and cannot.
+
+    Args:
+        broken: raise, instead of returning no picture.
+    """
+
+    metadata = {"render_modes": ["rgb_array"]}  # noqa: RUF012
+
+    def __init__(self, render_mode: str | None = None, broken: bool = False):
+        super().__init__()
+        self.render_mode, self.broken = render_mode, broken
+
+    def render(self):
+        if self.broken:
+            raise OSError("no lens")
+
+
 def _register(name, **kwargs):
     gymnasium.register(f"{name}-v0", f"{__name__}:Toy", kwargs=kwargs)
 
@@ -70,3 +88,5 @@ _register("FaultyReset", fault="reset", chance=0.4)
 _register("Broken", fault="step", chance=1.0)
 _register("BrokenReset", fault="reset", chance=1.0)
 _register("Changing", fault="spaces", chance=1.0)
+gymnasium.register("Undrawn-v0", f"{__name__}:Filmed")
+gymnasium.register("BrokenCamera-v0", f"{__name__}:Filmed", kwargs={"broken": True})
