@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from cluster.config import PretrainConfig
+from cluster.config import FinetuneConfig, PretrainConfig
 from cluster.config_files import load
 from cluster.rundir import RunDirectory
-from tests.cluster.small import CARTPOLE, PENDULUM, PRETRAIN, write
+from learner.objectives import OBJECTIVES
+from tests.cluster.small import CARTPOLE, FINETUNE, MIXED, PENDULUM, PRETRAIN, changed, write
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,6 +39,47 @@ def pretrained(demonstrations: Path, tmp_path_factory: pytest.TempPathFactory) -
     config = load(PretrainConfig, [write(folder / "pretrain.yaml", PRETRAIN)], [f"run.folder={folder}"])
     run = RunDirectory.create(config)
     pretrain(config, run)
+    return run
+
+
+@pytest.fixture(scope="session")
+def offline(demonstrations: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """A finished run of `ocelot pretrain` that trained values too, and held episodes out."""
+    from cluster.pretrain import pretrain
+
+    folder = tmp_path_factory.mktemp("watched")
+    schedule = [{"objective": "bc", "batch": 4}, {"objective": "awr", "batch": 4}]
+    settings = changed(
+        PRETRAIN, run__folder=str(folder), run__name="offline", run__updates=4, held_out=0.25, schedule=schedule
+    )
+    config = load(PretrainConfig, [write(folder / "offline.yaml", settings)])
+    run = RunDirectory.create(config)
+    pretrain(config, run)
+    return run
+
+
+@pytest.fixture(scope="session")
+def watched(ray_cluster: None, offline: RunDirectory) -> RunDirectory:
+    """A finished run of `ocelot finetune`, from the one above and beside it: all objectives, evaluated on its way."""
+    from cluster.finetune import finetune
+
+    folder = offline.path.parent
+    schedule = [{"objective": name, "batch": 4, "data": MIXED, "entropy": 0.01} for name in OBJECTIVES]
+    settings = changed(
+        FINETUNE,
+        run__folder=str(folder),
+        run__name="watched",
+        run__updates=2 * len(OBJECTIVES),
+        run__log_every=1,
+        actors__steps=700,
+        schedule=schedule,
+        checkpoint=str(offline.path),
+        replay__backend="memory",
+        evaluation={"every": len(OBJECTIVES), "episodes": 2},
+    )
+    config = load(FinetuneConfig, [write(folder / "watched.yaml", settings)])
+    run = RunDirectory.create(config)
+    finetune(config, run)
     return run
 
 
