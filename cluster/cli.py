@@ -24,8 +24,8 @@ from cluster.commands import (
     record,
     runs,
     sizes,
-    tokenizer,
     study,
+    tokenizer,
 )
 from cluster.packages import how_to_install
 from policy.errors import OcelotError

@@ -160,6 +160,30 @@ class ServerConfig(Section):
     """Policy servers; the actors are spread over them."""
 
 
+class TextsConfig(Section):
+    """A folder of text files that pretraining reads."""
+
+    name: str
+    """Its name; as a task it is text/NAME."""
+    folder: str
+    """Holds UTF-8 files *.txt, in folders within it too."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """Its share of the training windows, relative to the tasks."""
+
+
+class CaptionsConfig(Section):
+    """A folder of images with captions, or with questions and answers, that pretraining reads."""
+
+    name: str
+    """Its name; as a task it is captions/NAME."""
+    folder: str
+    """Holds images, and files *.jsonl of lines with an image and its caption, or a question and its answer."""
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """Its share of the training windows, relative to the tasks."""
+    image_size: tuple[Positive, Positive] = (64, 64)
+    """Height and width, multiples of 16, to which the images are resized."""
+
+
 class PromptsConfig(Section):
     """Prompts: steps of another demonstration of the task, put in front of a training window."""
 
@@ -176,6 +200,10 @@ class PretrainConfig(Section):
     """The run."""
     tasks: Annotated[list[TaskConfig], Field(min_length=1)]
     """The tasks and their demonstrations."""
+    texts: list[TextsConfig] = []
+    """Folders of text files, which are trained on too."""
+    captions: list[CaptionsConfig] = []
+    """Folders of images with texts, which are trained on too."""
     domain_weights: dict[str, Annotated[float, Field(ge=0)]] = {}
     """Share of each domain among the windows, which its tasks divide by their weights; {}: tasks' own weights alone."""
     policy: PolicyConfig = PolicyConfig()

@@ -15,6 +15,7 @@ from cluster.progress import Progress
 from cluster.run_evaluation import evaluate_run
 from cluster.rundir import RunDirectory, find_checkpoint
 from cluster.start import TRAINING_STATE, Start, fresh, from_checkpoint
+from cluster.texts import TEXT, text_corpora, weights
 from cluster.watching.introduction import introduce
 from cluster.watching.state import Keeper, kept
 from learner.learner import Learner
@@ -59,7 +60,7 @@ def pretrain(config: PretrainConfig, run: RunDirectory) -> Path:
     begin = (
         from_checkpoint(resume, config.tasks)
         if resume
-        else fresh(config.policy, config.tasks, config.text, config.run.seed)
+        else fresh(config.policy, config.tasks, config.text, config.run.seed, bool(config.texts or config.captions))
     )
     with run.logging(), kept(run, config.run.updates) as state, stop_on_signals() as stop:
         training = Pretraining(config, run, begin, schedule, resume)
@@ -85,17 +86,20 @@ class Pretraining:
         self.config = config
         self.run_directory = run
         self.begin = begin
-        self.learner = Learner(begin.model, begin.tasks, config.learner, schedule, config.run.seed)
+        texts = text_corpora(config, begin.text, begin.model.config.context)
+        known = begin.tasks | dict.fromkeys(texts, TEXT)
+        self.learner = Learner(begin.model, known, config.learner, schedule, config.run.seed)
         self.stream = DemonstrationStream(
             {task.name: task.datasets for task in config.tasks},
             begin.layouts,
             begin.model.config.context,
-            shares({task.name: task.weight for task in config.tasks}, config.domain_weights),
+            shares(weights(config), config.domain_weights),
             config.run.seed,
             attention_steps=begin.model.config.attention_steps,
             held_out=config.held_out,
             prompts=config.prompts.share,
             prompt_steps=config.prompts.steps,
+            texts=texts,
         )
         self.held_out = self.stream.held_out_windows(HELD_OUT_WINDOWS)
         if resume is not None:

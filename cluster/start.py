@@ -44,15 +44,25 @@ class Start:
         checkpoint.save(folder, model, self.layouts, self.text, {"return_scales": scales, **extra})
 
 
-def fresh(config: PolicyConfig, tasks: Sequence[TaskConfig], text: str | None, seed: int) -> Start:
+def fresh(
+    config: PolicyConfig, tasks: Sequence[TaskConfig], text: str | None, seed: int, reads_text: bool = False
+) -> Start:
     """A policy with random weights for some tasks.
+
+    Args:
+        config: its sizes.
+        tasks: that it will know.
+        text: a text tokenizer's file; None: the one that ships.
+        seed: of the weights.
+        reads_text: there is a tokenizer even where no task has text.
 
     Raises:
         TaskError, SpaceError: for a task that is unknown or cannot become tokens.
     """
     import torch
 
-    layouts, tokenizer = _layouts(tasks, config, text)
+    tokenizer = _tokenizer(text) if reads_text else None
+    layouts, tokenizer = _layouts(tasks, config, text, tokenizer)
     torch.manual_seed(seed)
     model = Policy(config)
     return Start(model, layouts, _infos(tasks, layouts, {}), tokenizer)
@@ -91,7 +101,7 @@ def _layouts(
             observation = describe(env.observation_space, task.name)
             action = describe(env.action_space, task.name)
         if tokenizer is None and any(leaf["kind"] == "text" for _, leaf in leaves(observation)):
-            tokenizer = TextTokenizer.load(text) if text else TextTokenizer.default()
+            tokenizer = _tokenizer(text)
         layouts[task.name] = Layout(
             task.name,
             observation,
@@ -103,6 +113,10 @@ def _layouts(
             task.image_size,
         )
     return layouts, tokenizer
+
+
+def _tokenizer(text: str | None) -> TextTokenizer:
+    return TextTokenizer.load(text) if text else TextTokenizer.default()
 
 
 def _infos(

@@ -5,6 +5,7 @@ action (Gato, arXiv 2205.06175, section 2.2). Every timestep of a task has the s
 """
 
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,11 @@ class Layout:
         return sum(leaf.size for leaf in self.action_leaves)
 
     @cached_property
+    def _runs(self) -> list[tuple[str, list[Leaf]]]:
+        """Parts of an observation of one kind that follow each other: what is encoded together is encoded faster."""
+        return [(kind, list(run)) for kind, run in groupby(self.observation_leaves, key=lambda leaf: leaf.kind)]
+
+    @cached_property
     def patches(self) -> int:
         """Image patches of a timestep, each of them one of its tokens."""
         return sum(leaf.size for leaf in self.observation_leaves if leaf.kind == "image")
@@ -120,15 +126,18 @@ class Layout:
             TokenError: NaN, infinity, or an integer outside its space, named with task, key and row.
         """
         columns = []
-        for leaf in self.observation_leaves:
-            value = pick(observation, leaf.name)
-            if leaf.kind == "text":
-                columns.append(self._text(leaf, value))
-            elif leaf.kind == "image":
-                columns.append(np.full((len(value), leaf.size), self.vocabulary.patch, dtype=np.int32))
+        for kind, run in self._runs:
+            values = [pick(observation, leaf.name) for leaf in run]
+            if kind == "text":
+                columns += [self._text(leaf, value) for leaf, value in zip(run, values, strict=True)]
+            elif kind == "image":
+                size = sum(leaf.size for leaf in run)
+                columns.append(np.full((len(values[0]), size), self.vocabulary.patch, dtype=np.int32))
+            elif kind == "discrete":
+                columns += [self._encode(leaf, value) for leaf, value in zip(run, values, strict=True)]
             else:
-                columns.append(self._encode(leaf, value))
-        return np.concatenate(columns, axis=1)
+                columns.append(self._continuous(run, values))
+        return columns[0] if len(columns) == 1 else np.concatenate(columns, axis=1)
 
     def encode_images(self, observation: Any) -> np.ndarray | None:
         """`encode_patches`, or None where the task has no images: what an `ActRequest` wants."""
@@ -164,9 +173,7 @@ class Layout:
         Raises:
             TokenError: as `encode_observation`.
         """
-        return np.concatenate(
-            [self._encode(leaf, pick(action, leaf.name), True) for leaf in self.action_leaves], axis=1
-        )
+        return np.concatenate([self._encode(leaf, pick(action, leaf.name)) for leaf in self.action_leaves], axis=1)
 
     def decode_action(self, tokens: np.ndarray) -> Any:
         """Tokens [n, action_tokens] to actions, nested as the space, leaves stacked along n.
@@ -197,30 +204,47 @@ class Layout:
             at += leaf.size
         return build(self.action, parts)
 
-    def _encode(self, leaf: Leaf, value: Any, acting: bool = False) -> np.ndarray:
+    def _continuous(self, run: list[Leaf], values: list[Any]) -> np.ndarray:
+        """Continuous parts of an observation that follow each other to tokens, int32 [n, their size]."""
+        flats = [self._flat(leaf, value) for leaf, value in zip(run, values, strict=True)]
+        flat = flats[0] if len(run) == 1 else np.concatenate(flats, axis=1)
+        if all(leaf.companded for leaf in run):
+            flat = continuous.mu_law(flat)
+        elif any(leaf.companded for leaf in run):
+            companded = np.concatenate([np.full(leaf.size, leaf.companded) for leaf in run])
+            flat = np.where(companded, continuous.mu_law(flat), flat)
+        return continuous.to_bins(flat) + self.vocabulary.continuous.start
+
+    def _flat(self, leaf: Leaf, value: Any) -> np.ndarray:
+        """float64 [n, size]. Raises TokenError for another shape, NaN or infinity."""
         flat = np.asarray(value, dtype=np.float64)
-        flat = flat.reshape(len(flat), -1)  # [n, size]
+        flat = flat.reshape(len(flat), -1)
         if flat.shape[1] != leaf.size:
             raise TokenError(f"{self._where(leaf)}: expected shape {leaf.shape} a step, got {np.shape(value)[1:]}")
-        if not np.isfinite(flat).all():
-            row, column = np.argwhere(~np.isfinite(flat))[0]
+        finite = np.isfinite(flat)
+        if not finite.all():
+            row, column = np.argwhere(~finite)[0]
             raise TokenError(f"{self._where(leaf)}: {flat[row, column]} at element {column} of environment {row}")
+        return flat
+
+    def _encode(self, leaf: Leaf, value: Any) -> np.ndarray:
+        """A discrete part, or a part of an action, to tokens, int32 [n, size]."""
+        flat = self._flat(leaf, value)
         if leaf.kind == "discrete":
             if ((flat < leaf.low) | (flat >= leaf.high) | (flat != np.floor(flat))).any():
                 raise TokenError(f"{self._where(leaf)}: {flat.min()}..{flat.max()} leaves its space")
             return (flat - leaf.low).astype(np.int32) + self.vocabulary.discrete.start
-        bins = self.action_bins if acting else continuous.BINS
-        if acting:
-            flat = (flat - leaf.low) / (leaf.high - leaf.low) * 2.0 - 1.0
-        elif leaf.companded:
-            flat = continuous.mu_law(flat)
-        return continuous.to_bins(flat, bins) + self.vocabulary.continuous.start
+        unit = (flat - leaf.low) / (leaf.high - leaf.low) * 2.0 - 1.0
+        return continuous.to_bins(unit, self.action_bins) + self.vocabulary.continuous.start
 
     def _text(self, leaf: Leaf, value: Any) -> np.ndarray:
         assert self.text is not None
         result = np.full((len(value), leaf.size), self.vocabulary.pad, dtype=np.int32)
         for row, text in enumerate(value):
-            ids = self.text.encode(str(text))
+            try:
+                ids = self.text.encode(str(text))
+            except TokenError as error:
+                raise TokenError(f"{self._where(leaf)}: {error}") from None
             if len(ids) > leaf.size:
                 raise TokenError(f"{self._where(leaf)}: text of {len(ids)} tokens, room for {leaf.size}: {text!r:.80}")
             result[row, : len(ids)] = ids

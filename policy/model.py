@@ -45,6 +45,7 @@ class Policy(nn.Module):
         timestep: torch.Tensor,
         patches: Patches | None = None,
         prompt: torch.Tensor | None = None,
+        wanted: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Hidden states of whole windows.
 
@@ -53,18 +54,19 @@ class Policy(nn.Module):
             patches: the images of the batch; None where it holds no patch token.
             prompt: int64 [B]: so many timesteps at each row's front are its prompt, which `attention_steps` does not
                 hide; None: no prompts.
+            wanted: int64 [W]: flat places, none of them padding, whose hidden states are wanted; None: all.
 
         Returns:
-            [B, T, width]; meaningless at padding.
+            [B, T, width]; meaningless at padding, and zero where it is not wanted.
         """
         embedded = self.embedding(tokens, position, patches)
         if self.config.attention_steps == 0 and prompt is None:
-            return self.transformer.folded(embedded, fold(timestep))
+            return self.transformer.folded(embedded, fold(timestep), wanted)
         place = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
         mask = None
         if self.config.attention_steps is not None:
             mask = self._visible(timestep, place, timestep, place, prompt)
-        return self.transformer(embedded, place, mask)
+        return self.transformer(embedded, place, mask, wanted=wanted)
 
     def extend(
         self,
@@ -141,8 +143,13 @@ class Policy(nn.Module):
         return self.logits(hidden, DEFAULT.returns.start, DEFAULT.returns.stop)
 
     def parameter_counts(self) -> dict[str, int]:
-        """Number of parameters by part."""
-        return {name: sum(p.numel() for p in part.parameters()) for name, part in self.named_children()}
+        """Number of parameters by part: those of the embedding one by one, then the blocks and the heads."""
+        parts: dict[str, nn.Module] = {"positions": self.embedding.position, "text": self.embedding.text}
+        parts |= {"other ids": self.embedding.table, "patches": self.embedding.patches}
+        parts |= {"value features": self.embedding.features} if self.embedding.features is not None else {}
+        parts |= {"output ids": self.embedding.out} if self.embedding.out is not None else {}
+        parts |= {name: part for name, part in self.named_children() if name != "embedding"}
+        return {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
 
 
 def legal_groups(ranges: torch.Tensor) -> Iterator[tuple[int, int, torch.Tensor]]:

@@ -4,12 +4,17 @@ import base64
 from pathlib import Path
 
 from policy.errors import TokenError
+from policy.vocabulary import DEFAULT
 
+MOST_PIECES = len(DEFAULT.text)  # that have ids
 DEFAULT_MODEL = Path(__file__).parent / "data" / "missions.model"
 
 
 class TextTokenizer:
     """A SentencePiece model of at most 32,000 pieces.
+
+    Models of ours have byte fallback: any text has tokens, and they decode to it. Where a model has none, text that it
+    does not know is an error, for its one token for the unknown would lose it.
 
     Args:
         model: the serialised model, as `spm_train` writes it.
@@ -26,12 +31,25 @@ class TextTokenizer:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
         except RuntimeError as error:
             raise TokenError(f"not a SentencePiece model ({len(model)} bytes): {error}") from None
-        if self._processor.vocab_size() > 32000:
-            raise TokenError(f"{self._processor.vocab_size()} pieces, at most 32,000 have ids; train a smaller model")
+        if len(self) > MOST_PIECES:
+            raise TokenError(f"{len(self)} pieces, at most {MOST_PIECES:,} have ids; train a smaller model")
+        self._unknown = self._processor.unk_id()
 
     def encode(self, text: str) -> list[int]:
-        """Piece ids of a text."""
-        return self._processor.encode(text)
+        """Piece ids of a text.
+
+        Raises:
+            TokenError: for text that the model has no pieces for; names it.
+        """
+        ids = self._processor.encode(text)
+        if self._unknown in ids:
+            pieces = self._processor.encode(text, out_type=str)
+            unknown = pieces[ids.index(self._unknown)]
+            raise TokenError(
+                f"the text tokenizer has no pieces for {unknown!r} in {text!r:.80}; make one with byte fallback "
+                "(`ocelot tokenizer train` does)"
+            )
+        return ids
 
     def decode(self, ids: list[int]) -> str:
         """The text of piece ids."""

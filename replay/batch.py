@@ -160,7 +160,7 @@ def collate(
         target.append(tokens_there.reshape(-1)[real])
         legal.append(window.legal[real % acting])
         action_step.append(row * steps + np.maximum(trained[real // acting] - before, window.burn_in))
-        if with_return:
+        if with_return and observed:  # texts have nothing before it that could predict it
             return_at.append(row * width + begins[acted] + observed - 1)
             return_token.append(block[acted, observed])
             return_step.append(row * steps + acted)

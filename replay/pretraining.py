@@ -8,11 +8,14 @@ import numpy as np
 
 from policy.images import PATCH
 from policy.layout import Layout
+from replay.corpus import Corpus, TextCorpus
 from replay.demonstrations import Demonstrations
 from replay.errors import DatasetError
 from replay.prompts import prompt_steps as most_steps
 from replay.prompts import training_prompt
 from replay.trajectory import Trajectory, cut
+
+OTHERS = 24  # bytes of a step: reward, return to go, version, context start, return token
 
 
 class DemonstrationStream:
@@ -30,11 +33,12 @@ class DemonstrationStream:
         weights: share of each task among windows, at least 0; None gives each the same.
         seed: of all shuffling.
         cached_steps: steps to keep in memory over all tasks; at least one episode of each is kept.
-        prompts: share of the windows that get a prompt (Gato: 0.25).
+        prompts: share of the windows that get a prompt (Gato: 0.25); those of texts get none.
         prompt_steps: timesteps of a prompt at most; None: half of what the context holds.
         cached_bytes: that these steps may take at most; one step with images weighs as much as thousands without.
         attention_steps: as in `PolicyConfig`.
         held_out: share of each task's episodes that the stream leaves out, for `held_out_windows`.
+        texts: texts, and images with texts, by task; their weights stand among the others.
 
     Raises:
         DatasetError: as `replay.demonstrations.load`, and for a task without datasets.
@@ -54,11 +58,14 @@ class DemonstrationStream:
         cached_bytes: int = 512 * 2**20,
         prompts: float = 0.0,
         prompt_steps: int | None = None,
+        texts: Mapping[str, TextCorpus] | None = None,
     ):
         for task, ids in datasets.items():
             if not ids:
                 raise DatasetError(f"no datasets are named for {task}; name one, or leave the task out")
-        share = np.asarray([1.0 if weights is None else weights[task] for task in datasets], dtype=np.float64)
+        texts = texts or {}
+        names = [*datasets, *texts]
+        share = np.asarray([1.0 if weights is None else weights[name] for name in names], dtype=np.float64)
         if (share < 0).any() or share.sum() <= 0:
             raise DatasetError(f"weights {dict(weights or {})} must be at least 0, and one of them above")
         self._cumulative = np.cumsum(share / share.sum())
@@ -71,12 +78,15 @@ class DemonstrationStream:
                 context,
                 attention_steps,
                 (seed, 1, index),
-                min(cached_steps, cached_bytes // step_bytes(layouts[task])) // len(datasets),
+                min(cached_steps, cached_bytes // step_bytes(layouts[task])) // len(names),
                 held_out,
                 most_steps(context, layouts[task].step_tokens, prompt_steps),
             )
             for index, (task, ids) in enumerate(datasets.items())
         }
+        for index, (task, corpus) in enumerate(texts.items(), len(datasets)):
+            fitting = min(cached_steps, cached_bytes // text_step_bytes(corpus)) // len(names)
+            self._tasks[task] = _TaskWindows([corpus], context, attention_steps, (seed, 1, index), fitting, held_out, 0)
 
     def windows(self, count: int) -> list[Trajectory]:
         """The next `count` windows; do not change them, they come again.
@@ -128,8 +138,12 @@ class DemonstrationStream:
 def step_bytes(layout: Layout) -> int:
     """Memory of a step in windows, at most: where contexts slide, every step is in two of them."""
     tokens = 4 * layout.step_tokens + 4 * layout.action_tokens
-    others = 24  # reward, return to go, version, context start, return token
-    return 2 * (tokens + others + layout.patches * PATCH * PATCH * 3)
+    return 2 * (tokens + OTHERS + layout.patches * PATCH * PATCH * 3)
+
+
+def text_step_bytes(corpus: TextCorpus) -> int:
+    """The same of a text's timestep, all of whose tokens may be action tokens, with a range of legal ids each."""
+    return 2 * (16 * corpus.step_tokens + OTHERS + corpus.patches * PATCH * PATCH * 3)
 
 
 class _TaskWindows:
@@ -137,7 +151,7 @@ class _TaskWindows:
 
     def __init__(
         self,
-        sources: list[Demonstrations],
+        sources: Sequence[Corpus],
         context: int,
         attention_steps: int | None,
         seed: tuple[int, ...],
