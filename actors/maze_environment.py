@@ -98,7 +98,8 @@ def _environment(maze: Callable[[int], Any], seconds: float, forage: bool) -> An
     quality = arena.mjcf_model.visual.quality
     quality.shadowsize = quality.offsamples = 0  # three quarters of the time where drawing is done in software
     walker = jumping_ball.RollingBallWithHead(camera_height=0.4)
-    target = partial(target_sphere.TargetSphere, radius=0.4, rgb1=TARGET[0], rgb2=TARGET[1])
+    # At the ball's own height: as high as the package puts them, it would roll through beneath.
+    target = partial(target_sphere.TargetSphere, radius=0.4, height_above_ground=0.6, rgb1=TARGET[0], rgb2=TARGET[1])
     settings: dict[str, Any] = {
         "walker": walker,
         "maze_arena": arena,

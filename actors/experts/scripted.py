@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from actors.experts import babyai, control, sokoban
+from actors.experts import babyai, control, maze, sokoban
 from actors.experts.classic import Acrobot, CartPole, MountainCar, MountainCarContinuous, Pendulum
 from actors.experts.manipulation import Reach
 from actors.experts.metaworld import MetaWorld
@@ -48,6 +48,7 @@ DOMAINS: dict[str, Callable[[str], Make | None]] = {
     "control-random": lambda name: _control(name.rpartition("-")[0]),
     "gym": CLASSIC.get,
     "manipulation": _manipulation,
+    "maze": lambda name: maze.expert,
     "metaworld": lambda name: partial(MetaWorld, name),
     "sokoban": lambda name: sokoban.expert,
 }
