@@ -81,18 +81,18 @@ def load(folder: str | Path) -> Checkpoint:
     try:
         config = json.loads(path.read_text())
         found = config["format"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path} cannot be read: {error!r}; take another checkpoint of the run") from None
     if found != FORMAT:
         raise CheckpointError(f"{path} has format {found}, this version of Ocelot reads {FORMAT}")
     try:
         return _read(folder, config)
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} does not hold what a checkpoint needs: {error!r}") from None
     except CheckpointError:
         raise
     except OcelotError as error:
         raise CheckpointError(f"{path}: {error}") from None
+    except Exception as error:  # the file may be a stranger's, and hold anything
+        raise CheckpointError(f"{path} does not hold what a checkpoint needs: {error!r}") from None
 
 
 def _read(folder: Path, config: dict[str, Any]) -> Checkpoint:
@@ -104,14 +104,13 @@ def _read(folder: Path, config: dict[str, Any]) -> Checkpoint:
             f"{folder / CONFIG} was made for the vocabulary {', '.join(unknown) or vocabulary}; "
             f"this version of Ocelot has {', '.join(VOCABULARIES)}, {DEFAULT.size} ids"
         )
-    model = Policy(PolicyConfig(**config["policy"]))
-    _read_weights(folder / WEIGHTS, model)
+    model = _read_model(folder / WEIGHTS, PolicyConfig(**config["policy"]))
     text = TextTokenizer.from_json(config["text"]) if config["text"] is not None else None
     layouts = {task: Layout.from_json(data, text) for task, data in config["layouts"].items()}
     return Checkpoint(model, layouts, text, config["extra"])
 
 
-def _read_weights(path: Path, model: Policy) -> None:
+def _read_model(path: Path, config: PolicyConfig) -> Policy:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -121,7 +120,10 @@ def _read_weights(path: Path, model: Policy) -> None:
         raise CheckpointError(
             f"{path} is not a whole safetensors file ({error}); it was cut off while it was written or copied"
         ) from None
-    own = model.state_dict()
+    if config.layers > len(tensors):
+        raise CheckpointError(f"{path} holds {len(tensors)} tensors, too few for {config.layers} layers")
+    with torch.device("meta"):  # no memory for sizes that the weights do not have
+        own = Policy(config).state_dict()
     problems = [f"{name} is missing" for name in sorted(own.keys() - tensors.keys())]
     problems += [f"{name} is unknown" for name in sorted(tensors.keys() - own.keys())]
     problems += [
@@ -134,6 +136,8 @@ def _read_weights(path: Path, model: Policy) -> None:
             f"{path} does not fit the policy that {CONFIG} beside it describes: {'; '.join(problems[:4])}"
             + (f"; {len(problems) - 4} more" if len(problems) > 4 else "")
         )
+    model = Policy(config)
     dtypes = {tensor.dtype for tensor in tensors.values()}
     model.to(dtypes.pop() if len(dtypes) == 1 else torch.float32)
     model.load_state_dict(tensors)
+    return model

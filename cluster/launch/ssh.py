@@ -49,7 +49,7 @@ def launcher_file(config: ClusterConfig, state: ClusterState) -> dict[str, Any]:
     token = f".ocelot/clusters/{config.name}/token"
     environment = f'RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$HOME/{token}" RAY_USAGE_STATS_ENABLED=0'
     path = f'PATH={quote(ssh.folder)}/.venv/bin:"$PATH"'
-    begin = f"ulimit -n 65536; cd {quote(ssh.folder)}; {environment} {path} {ray} start"
+    begin = f"ulimit -n 65536 2>/dev/null; cd {quote(ssh.folder)}; {environment} {path} {ray} start"
     cpus = "" if config.cpus is None else f" --num-cpus={config.cpus}"
     return {
         "cluster_name": config.name,
