@@ -1,7 +1,9 @@
 """Episodes with pictures: what a video shows, and what its overlays are computed from."""
 
+import math
 import os
 import secrets
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +15,7 @@ from actors.evaluation import Act, evaluate
 from actors.nesting import unstack
 from actors.recorder import Recorder
 from policy.layout import Layout
+from policy.timing import Timing
 from policy.types import ActReply, ActRequest
 from replay.trajectory import Trajectory
 
@@ -49,7 +52,8 @@ def film(
     with_return: bool = False,
     return_kappa: float = 10.0,
     most_fps: float = FPS,
-    most_frames: int | None = None,
+    most_frames: float = math.inf,
+    most_seconds: float = math.inf,
 ) -> list[Film]:
     """Films the first episodes that `evaluation.evaluate` plays from this seed, side by side.
 
@@ -61,6 +65,7 @@ def film(
         temperature, seed, with_return, return_kappa: as in `evaluate`.
         most_fps: pictures a second, at most: steps between them are not drawn.
         most_frames: of an episode; the rest of it is played, but not drawn.
+        most_seconds: spent on drawing, which some simulators are slow at; likewise.
 
     Raises:
         FilmError: the task cannot be drawn (says why).
@@ -69,7 +74,7 @@ def film(
     # Environments that draw with SDL look for a display and a sound card otherwise.
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
-    camera = _Camera(layout, context, episodes, temperature, most_fps, most_frames)
+    camera = _Camera(layout, context, episodes, temperature, most_fps, most_frames, most_seconds)
     try:
         evaluate(act, layout, episodes, temperature, seed, episodes, with_return, return_kappa, watch=camera)
     except TaskError as error:
@@ -89,12 +94,15 @@ class _Camera:
         episodes: int,
         temperature: float,
         most_fps: float,
-        most_frames: int | None,
+        most_frames: float,
+        most_seconds: float,
     ):
         self.films: list[Film] = []
         self._layout = layout
         self._most_fps = most_fps
         self._most_frames = most_frames
+        self._most_seconds = most_seconds
+        self._timing = Timing("draw")
         self._episodes = episodes
         self._recorder = Recorder(layout, 0, episodes, context, temperature, secrets.randbits(31), NEVER)
 
@@ -102,15 +110,19 @@ class _Camera:
         """Draws the states before a step."""
         every = envs.at(rows)
         if not self.films:
+            if sys.platform == "linux":
+                # For MuJoCo behind Gymnasium, which looks here when it first draws; dm_control has chosen by now.
+                os.environ.setdefault("MUJOCO_GL", "egl")
             own = float(every[0].metadata.get("render_fps") or FPS)
             self._stride = max(1, int(np.ceil(own / self._most_fps)))
             self.films = [Film(self._layout.task, own / self._stride) for _ in range(self._episodes)]
         for row, env in zip(rows, every, strict=True):
             taken = self.films[row]
             step = len(taken.rewards)
-            full = self._most_frames is not None and len(taken.frames) >= self._most_frames
+            full = len(taken.frames) >= self._most_frames or self._timing.seconds["draw"] > self._most_seconds
             if step % self._stride == 0 and not full:
-                taken.frames.append(self._draw(env))
+                with self._timing.add("draw"):
+                    taken.frames.append(self._draw(env))
                 taken.shown.append(step)
 
     def after(self, rows: np.ndarray, request: ActRequest, reply: ActReply, actions: Any, result: StepResult) -> None:

@@ -68,7 +68,7 @@ def _clip(act: "Act", job: Job, context: int) -> "Clip | None":
     """None where the task cannot be drawn: the evaluation does not depend on it."""
     from actors.errors import FilmError
     from actors.film import film
-    from cluster.filming.clip import FPS, FRAMES, clip
+    from cluster.filming.clip import FPS, FRAMES, SECONDS, clip
 
     try:
         films = film(
@@ -81,6 +81,7 @@ def _clip(act: "Act", job: Job, context: int) -> "Clip | None":
             return_kappa=job.return_kappa,
             most_fps=FPS,
             most_frames=FRAMES,
+            most_seconds=SECONDS,
         )
     except FilmError as error:
         LOG.info("no clip of %s: %s", job.layout.task, error)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 FPS = 12.0  # pictures a second, at most
 FRAMES = 96  # pictures, at most
+SECONDS = 5.0  # spent on drawing, at most: training waits for it
 WIDTH = 192  # pixels, at most
 STILLS = 6  # pictures of a strip
 COLOURS = 96  # of a GIF, at most 256

@@ -45,6 +45,9 @@ def test_the_number_of_pictures_can_be_bounded():
     (short,) = film(player(), layout, context=600, temperature=1.0, seed=5, most_frames=3)
     assert len(short.frames) == 3
     assert len(short.rewards) > 6, "the episode is played to its end"
+    (shorter,) = film(player(), layout, context=600, temperature=1.0, seed=5, most_seconds=0.0)
+    assert len(shorter.frames) == 1
+    assert shorter.rewards == short.rewards
 
 
 @pytest.mark.parametrize(
