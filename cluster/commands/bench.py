@@ -13,13 +13,46 @@ Dtype = Annotated[str, typer.Option(help="Of weights and cache: float32 or bfloa
 
 
 @app.command()
-def decode(quick: Quick = False, dtype: Dtype = "float32", json: Json = None) -> None:
-    """The decoding engine alone, in one process: 4 layers of width 128, 64 slots, 256 tokens, CartPole."""
+def decode(
+    quick: Quick = False,
+    model: Annotated[str | None, typer.Option(help="4x128, 6x256 or 8x768; all if left out.")] = None,
+    work: Annotated[str | None, typer.Option(help="Tokens of a step: 7, 44 or 22 (images); all if left out.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of each contender.")] = 2,
+    repeats: Annotated[int, typer.Option(min=1, help="Episodes of each contender.")] = 5,
+    json: Json = None,
+) -> None:
+    """The decoding engine in one process, against plain PyTorch, Hugging Face's GPT-2 and recomputing."""
     from cluster import bench
     from cluster.bench_decode import decode as measure
+    from cluster.bench_decode import everything, missing
+
+    chosen = [(size, kind) for size, kind in everything(quick) if model in (None, size) and work in (None, kind)]
+    if not chosen:
+        raise typer.BadParameter(f"nothing is measured for model {model} and work {work}")
+    figures = []
+    for part in measure(chosen, threads, min(repeats, 3) if quick else repeats):
+        bench.show(part)
+        figures += part
+        write_json(json, bench.result(figures))
+    if missing() is not None:
+        typer.echo(missing())
+
+
+@app.command()
+def serve(
+    quick: Quick = False,
+    dtype: Dtype = "float32",
+    model: Annotated[str | None, typer.Option(help="4x128, 6x256 or 8x768; all if left out.")] = None,
+    json: Json = None,
+) -> None:
+    """The policy server asked by 4 processes, against the engine in one; latency; a frozen process among others."""
+    from cluster import bench
+    from cluster.bench_serve import MODELS
+    from cluster.bench_serve import serve as measure
 
     seconds, repeats = _effort(quick)
-    figures = [measure(threads, _checked(dtype), seconds, repeats) for threads in (1, 2)]
+    names = [model] if model else ["4x128"] if quick else list(MODELS)
+    figures = [figure for name in names for figure in measure(name, _checked(dtype), seconds, repeats)]
     bench.show(figures)
     write_json(json, bench.result(figures))
 

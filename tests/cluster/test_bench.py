@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from cluster import bench_decode, bench_loop
+from cluster import bench_engine, bench_loop
 from cluster.bench import Figure, result
-from cluster.bench_decode import TASK, play
+from cluster.bench_engine import TASK, play
 from policy.config import PolicyConfig
 
 SMALL = PolicyConfig(layers=1, width=16, heads=2, feedforward=16, context=32)
@@ -35,7 +35,7 @@ def test_the_workload_is_whole_episodes():
 
 @pytest.mark.timeout(120)
 def test_the_loop_is_held_against_the_engine_alone(ray_cluster, monkeypatch):
-    monkeypatch.setattr(bench_decode, "POLICY", SMALL)
+    monkeypatch.setattr(bench_engine, "POLICY", SMALL)
     monkeypatch.setattr(bench_loop, "POLICY", SMALL)
     figures = {figure.name: figure for figure in bench_loop.loop("float32", seconds=0.5, repeats=2)}
     alone = max(figure.value for name, figure in figures.items() if name.startswith("engine alone"))
