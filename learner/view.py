@@ -36,7 +36,9 @@ class View:
     def __init__(self, policy: Policy, batch: Batch):
         self.policy = policy
         self.batch = batch
-        hidden = policy(batch.tokens, batch.position, batch.timestep, batch.patches, batch.prompt)  # [B, T, width]
+        hidden = policy(
+            batch.tokens, batch.position, batch.timestep, batch.patches, batch.prompt, wanted=read(batch)
+        )  # [B, T, width]
         self.hidden = hidden.reshape(-1, hidden.shape[-1])  # [B * T, width]
         self.width = batch.tokens.shape[1]
 
@@ -107,3 +109,16 @@ class View:
         """Hidden states at columns [B, X] of their rows: [B, X, width]."""
         rows = torch.arange(len(columns), device=columns.device).unsqueeze(1) * self.width
         return self.hidden[rows + columns]
+
+
+def read(batch: Batch) -> torch.Tensor:
+    """Flat places in [B * T] at which a head may be read: all but those inside an observation. int64 [W]."""
+    width = batch.tokens.shape[1]
+    rows = torch.arange(len(batch.tokens), device=batch.tokens.device).unsqueeze(1) * width
+    places = [
+        batch.action_at,
+        batch.return_at,
+        (rows + batch.separator).reshape(-1),
+        (rows + batch.last_action).reshape(-1),
+    ]
+    return torch.unique(torch.cat(places))  # columns past a row's length are 0, which is a token too

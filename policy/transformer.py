@@ -57,6 +57,7 @@ class Block(nn.Module):
         sin: torch.Tensor,
         parts: Sequence[tuple[int, int]],
         share: torch.Tensor | None = None,
+        wanted: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """The block where each token sees the earlier ones of its own timestep only.
 
@@ -65,6 +66,10 @@ class Block(nn.Module):
             cos, sin: [K, 1, 1, key / 2].
             parts: of the fold.
             share: [2, K, 1], as in `forward`.
+            wanted: int64 [W]: which of the K tokens the output is wanted of; None: all.
+
+        Returns:
+            [K, width], or [W, width].
         """
         count, width = x.shape
         qkv = self.qkv(self.norm_attention(x)).view(count, 3, self.heads, width // self.heads)
@@ -79,7 +84,11 @@ class Block(nn.Module):
             one = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
             attended.append(one.transpose(1, 2).reshape(rows * size, width))
             at += rows * size
-        return self._add(x, self.out(torch.cat(attended)), share)
+        every = torch.cat(attended)
+        if wanted is not None:
+            x, every = x[wanted], every[wanted]
+            share = None if share is None else share[:, wanted]
+        return self._add(x, self.out(every), share)
 
     def forward(
         self,
@@ -91,6 +100,7 @@ class Block(nn.Module):
         layer: int = 0,
         only: torch.Tensor | None = None,
         share: torch.Tensor | None = None,
+        wanted: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """One block.
 
@@ -101,9 +111,10 @@ class Block(nn.Module):
             view: the cache, and `layer` this block's place in it.
             only: int64 [B, 1, 1]: the one token of each row whose output is wanted; the mask is that token's.
             share: [2, B, 1, 1]: what each row's attention and feed-forward part are multiplied by; None: 1.
+            wanted: int64 [W]: flat places of the tokens whose output is wanted; None: all.
 
         Returns:
-            [B, T, width], or [B, 1, width] with `only`.
+            [B, T, width], or [B, 1, width] with `only`, or [W, width] with `wanted`.
         """
         rows, count, width = x.shape
         qkv = self.qkv(self.norm_attention(x)).view(rows, count, 3, self.heads, width // self.heads)
@@ -120,7 +131,11 @@ class Block(nn.Module):
             assert mask is not None
             view.write(layer, k, v)
             attended = view.attend(layer, q.transpose(1, 2), mask)
-        return self._add(x, self.out(attended.transpose(1, 2).flatten(2)), share)
+        joined = attended.transpose(1, 2).flatten(2)  # [B, T, width]
+        if wanted is not None:
+            x, joined = x.flatten(0, 1)[wanted], joined.flatten(0, 1)[wanted]
+            share = None if share is None else share[:, wanted // count, 0]
+        return self._add(x, self.out(joined), share)
 
     def _add(self, x: torch.Tensor, attended: torch.Tensor, share: torch.Tensor | None) -> torch.Tensor:
         """The residual stream after both parts."""
@@ -159,8 +174,11 @@ class Transformer(nn.Module):
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
 
-    def folded(self, x: torch.Tensor, fold: Fold) -> torch.Tensor:
-        """Embedded tokens [B, T, width] to normalised hidden states, each from its own timestep; zero at padding."""
+    def folded(self, x: torch.Tensor, fold: Fold, wanted: torch.Tensor | None = None) -> torch.Tensor:
+        """Embedded tokens [B, T, width] to normalised hidden states, each from its own timestep; zero at padding.
+
+        With `wanted` (int64 [W], flat places, none of them padding) zero elsewhere too.
+        """
         cos = self.cos[fold.place].to(x.dtype)[:, None, None]  # [K, 1, 1, key/2]
         sin = self.sin[fold.place].to(x.dtype)[:, None, None]
         y = x.flatten(0, 1)[fold.index]  # [K, width]
@@ -169,9 +187,13 @@ class Transformer(nn.Module):
         shares = self._shares(x)
         for layer, block in enumerate(self.blocks):
             share = None if shares is None else shares[layer, :, fold.index // x.shape[1], 0]  # [2, K, 1]
-            y = cast(Block, block).folded(y, cos, sin, fold.parts, share)
-        y = self.norm(y)
-        return y.new_zeros(x.shape[0] * x.shape[1], x.shape[2]).index_copy(0, fold.index, y).view_as(x)
+            chosen = None
+            if wanted is not None and layer == len(self.blocks) - 1:
+                within = torch.zeros(x.shape[0] * x.shape[1], dtype=torch.int64, device=x.device)
+                within[fold.index] = torch.arange(len(fold.index), device=x.device)
+                chosen = within[wanted]
+            y = cast(Block, block).folded(y, cos, sin, fold.parts, share, chosen)
+        return _scattered(self.norm(y), fold.index if wanted is None else wanted, x)
 
     def forward(
         self,
@@ -180,6 +202,7 @@ class Transformer(nn.Module):
         mask: torch.Tensor | None,
         view: CacheView | None = None,
         only: torch.Tensor | None = None,
+        wanted: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Embedded tokens at their places in the context to normalised hidden states.
 
@@ -189,6 +212,7 @@ class Transformer(nn.Module):
             mask: bool [B, 1, T, keys] (True: may attend); None: causal.
             view: a cache to extend.
             only: int64 [B]: the one token of each row whose hidden state is wanted; goes with a view.
+            wanted: int64 [W]: flat places of the tokens whose hidden states are wanted, zero elsewhere; without a view.
 
         Returns:
             [B, T, width], or [B, width] with `only`.
@@ -205,9 +229,9 @@ class Transformer(nn.Module):
             x = block(x, cos, sin, mask, view, layer, share=None if shares is None else shares[layer])
         last = len(self.blocks) - 1
         if only is None:
-            return self.norm(
-                self.blocks[last](x, cos, sin, mask, view, last, share=None if shares is None else shares[last])
-            )
+            share = None if shares is None else shares[last]
+            y = self.norm(self.blocks[last](x, cos, sin, mask, view, last, share=share, wanted=wanted))
+            return y if wanted is None else _scattered(y, wanted, x)
         # The last block works for the wanted tokens alone; the others leave only their keys and values.
         at = only[:, None, None]  # [B, 1, 1]
         if mask is not None:
@@ -223,3 +247,8 @@ class Transformer(nn.Module):
         # On the CPU, whose generator a training state saves.
         kept = torch.rand(self.config.layers, 2, len(x), 1, 1) >= rate
         return (kept / (1.0 - rate)).to(x)
+
+
+def _scattered(y: torch.Tensor, at: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Hidden states y [W, width] at flat places `at` of zeros in the shape of `like` [B, T, width]."""
+    return y.new_zeros(like.shape[0] * like.shape[1], like.shape[2]).index_copy(0, at, y).view_as(like)

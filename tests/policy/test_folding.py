@@ -1,7 +1,11 @@
 """Timesteps folded into rows of their own give what a mask over whole windows gives."""
 
+import dataclasses
+
+import pytest
 import torch
 
+from learner.view import read
 from policy.config import PolicyConfig
 from policy.folding import fold
 from policy.model import Policy
@@ -33,3 +37,18 @@ def test_every_token_but_padding_has_one_place():
     assert sorted(found.index.tolist()) == torch.nonzero(batch.timestep.reshape(-1) >= 0).squeeze(1).tolist()
     assert sum(rows * size for rows, size in found.parts) == len(found.index)
     assert torch.equal(found.place, found.index % batch.timestep.shape[1])
+
+
+@pytest.mark.parametrize("attention_steps", [None, 0, 1])
+def test_hidden_states_where_they_are_wanted_are_those_of_all(attention_steps):
+    torch.manual_seed(0)
+    batch = collate(mixed())
+    policy = Policy(dataclasses.replace(CONFIG, attention_steps=attention_steps)).double()
+    wanted = read(batch)
+    every = policy(batch.tokens, batch.position, batch.timestep)
+    chosen = policy(batch.tokens, batch.position, batch.timestep, wanted=wanted)
+    torch.testing.assert_close(chosen.flatten(0, 1)[wanted], every.flatten(0, 1)[wanted], rtol=1e-12, atol=1e-12)
+    rest = torch.ones(batch.tokens.numel(), dtype=torch.bool)
+    rest[wanted] = False
+    assert (chosen.flatten(0, 1)[rest] == 0).all()
+    assert rest.sum() > len(wanted) / 2
