@@ -18,6 +18,7 @@ from cluster.environment import describe_environment
 from policy.errors import OcelotError
 
 COMPLETE = "complete"
+SHOWN = 6  # settings that a message names
 FULL = (errno.ENOSPC, errno.EDQUOT)
 SIZES = (
     "run.learner_threads",
@@ -65,11 +66,12 @@ class RunDirectory:
         file = run.path / "config.yaml"
         if file.exists():
             changes = difference(read_yaml(file), config.model_dump(mode="json"))
-            others = "; ".join(change for change in changes if change.split(":")[0] not in SIZES)
-            if others:
+            others = [change for change in changes if change.split(":")[0] not in SIZES]
+            if others and run.begun():
+                more = f"; {len(others) - SHOWN} more" if len(others) > SHOWN else ""
                 raise RunError(
-                    f"{run.path} exists and was made with another configuration ({others}); give this run another "
-                    "name (--name) or folder (--out of the quickstart), or delete that directory"
+                    f"{run.path} exists and was made with another configuration ({'; '.join(others[:SHOWN])}{more}); "
+                    "give this run another name (--name) or folder (--out of the quickstart), or delete that directory"
                 )
             if changes:
                 with writing(run.path):
@@ -96,6 +98,10 @@ class RunDirectory:
         if not (path / "config.yaml").exists():
             raise RunError(f"{path} is no run directory: it has no config.yaml")
         return cls(path)
+
+    def begun(self) -> bool:
+        """Whether there is something to lose; an error before the first update leaves a configuration and no more."""
+        return any(any(self.path.glob(files)) for files in ("events.out*", "evaluations.jsonl", "checkpoints/*"))
 
     @property
     def checkpoints(self) -> Path:

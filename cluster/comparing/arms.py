@@ -8,6 +8,7 @@ from typing import Any
 
 from cluster.comparing.comparison import Row, Run
 from cluster.config_files import flatten
+from cluster.rundir import SIZES
 
 ORDER = ("random", "demonstrations", "expert", "pretrained", "cloning", "filtered_cloning")
 """Arms that stand first, in this order; the others follow by name."""
@@ -19,7 +20,7 @@ BASELINE = "cloning"
 """The arm that the others are held against, where it is there."""
 
 NO_DIFFERENCE = re.compile(r"run\.(name|folder|arm|seed|checkpoint_every|keep_checkpoints|log_every)$|evaluation\.")
-"""Settings that make no other arm: what runs are called, what they leave behind, how they are evaluated."""
+"""Settings that make no other arm, as those of `rundir.SIZES`: what runs are called, leave behind, are evaluated on."""
 
 Settings = dict[str, Any]
 
@@ -74,7 +75,7 @@ def differences(runs: Sequence[Run]) -> dict[str, dict[str, str]]:
 def settings(run: Run) -> Settings:
     """A run's settings, flat, without those that make no other arm; the schedule in words."""
     config = {key: value for key, value in run.config.items() if key not in ("schedule", "checkpoint")}
-    flat = {key: value for key, value in flatten(config).items() if not NO_DIFFERENCE.match(key)}
+    flat = {key: value for key, value in flatten(config).items() if key not in SIZES and not NO_DIFFERENCE.match(key)}
     return {"schedule": schedule_in_words(run.config["schedule"]), **flat}
 
 

@@ -7,6 +7,8 @@ from typing import Any
 from cluster.comparing.aggregates import scored, tasks
 from cluster.comparing.arms import PLAYERS, baseline
 from cluster.comparing.comparison import References, Row, Run
+from cluster.config_files import flatten
+from cluster.rundir import SIZES
 
 
 def warnings(rows: Sequence[Row], runs: Sequence[Run], references: References) -> list[str]:
@@ -26,6 +28,7 @@ def warnings(rows: Sequence[Row], runs: Sequence[Run], references: References) -
             "evaluation: tasks", chosen, [", ".join(task["name"] for task in run.config["tasks"]) for run in chosen]
         ),
         *_evaluations(chosen),
+        *_sizes(chosen),
         *_versions(chosen),
         *_same("commit of Ocelot", chosen, [(run.environment.get("commit") or "unknown")[:10] for run in chosen]),
         *_same("hardware (matters to curves over time)", chosen, [_hardware(run) for run in chosen]),
@@ -69,6 +72,13 @@ def _seeds(rows: Sequence[Row]) -> Iterator[str]:
 def _evaluations(runs: Sequence[Run]) -> Iterator[str]:
     for key in ("episodes", "temperatures", "seed"):
         yield from _same(f"evaluation: {key}", runs, [run.config["evaluation"][key] for run in runs])
+
+
+def _sizes(runs: Sequence[Run]) -> Iterator[str]:
+    """What fits a run to its machines makes no other arm, but may matter."""
+    flat = [flatten(run.config) for run in runs]
+    for key in SIZES:
+        yield from _same(key, runs, [settings.get(key, "not set") for settings in flat])
 
 
 def _versions(runs: Sequence[Run]) -> Iterator[str]:

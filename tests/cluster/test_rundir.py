@@ -36,9 +36,15 @@ def test_a_new_run_says_what_it_is(run, tmp_path):
 
 
 def test_same_configuration_resumes_another_is_refused(run, tmp_path):
+    run.add_evaluation({})
     assert RunDirectory.create(config(tmp_path)).path == run.path
     with pytest.raises(RunError, match=r"run.seed: 0, now 1.*--name"):
         RunDirectory.create(config(tmp_path, seed=1))
+
+
+def test_a_run_that_failed_before_it_began_takes_another_configuration(run, tmp_path):
+    RunDirectory.create(config(tmp_path, seed=1))
+    assert "seed: 1" in (run.path / "config.yaml").read_text()
 
 
 def test_a_run_goes_on_with_settings_for_more_machines(tmp_path):
@@ -54,6 +60,7 @@ def test_a_run_goes_on_with_settings_for_more_machines(tmp_path):
     run = RunDirectory.create(settings(2))
     assert RunDirectory.create(settings(5)).path == run.path
     assert "processes: 5" in (run.path / "config.yaml").read_text()
+    run.add_evaluation({})
     with pytest.raises(RunError, match=r"\(actors.steps: 100, now 200\)"):
         RunDirectory.create(settings(2, steps=200))
     assert "processes: 5" in (run.path / "config.yaml").read_text()

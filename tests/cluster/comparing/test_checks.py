@@ -1,5 +1,7 @@
 """Every reason why arms are not comparable is named, with who differs and in what."""
 
+from dataclasses import replace
+
 from cluster.comparing.arms import group
 from cluster.comparing.checks import warnings
 from tests.cluster.comparing.made import ENVIRONMENT, REFERENCES, A, B, row, run
@@ -48,6 +50,12 @@ def test_versions_and_machine():
     assert "2 cores of abacus in cloning; 64 cores of engine, difference engine in awr" in hardware
 
 
+def test_sizes():
+    assert told(awr(actors__processes=8)) == ["actors.processes differs: not set in cloning; 8 in awr"]
+    more = run("runs/cloning-1", run__seed=1, actors__processes=8)
+    assert [each.arm for each in group([run("runs/cloning"), more])] == ["cloning", "cloning"]
+
+
 def test_evaluation_and_seeds():
     lines = told(awr(evaluation__episodes=50, evaluation__seed=8, run__seed=1), seeds=(0, 0))
     assert lines == [
@@ -59,8 +67,6 @@ def test_evaluation_and_seeds():
 
 def test_a_run_that_is_not_done():
     runs = group([run("runs/cloning")])
-    from dataclasses import replace
-
     assert warnings([], [replace(runs[0], updates=40)], REFERENCES) == [
         "runs/cloning is not done: its last evaluation is at update 40 of 100"
     ]
