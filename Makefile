@@ -8,11 +8,12 @@ INSTALLED := .venv/.installed
 export RAY_USAGE_STATS_ENABLED := 0
 export TF_CPP_MIN_LOG_LEVEL := 3
 
-.PHONY: help quickstart test format clean
+.PHONY: help docs quickstart test format clean
 
 help:
 	@echo "make quickstart   pretrain a policy, improve it online, compare (about 10 minutes on two cores)"
 	@echo "make test         ruff, mypy, pytest"
+	@echo "make docs         build the documentation into site/"
 	@echo "make format       ruff format, and its repairs"
 	@echo "make clean        remove the installation (.venv); runs stay"
 
@@ -23,6 +24,9 @@ test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+docs: $(INSTALLED)
+	$(BIN)/mkdocs build --strict --quiet
 
 format: $(INSTALLED)
 	$(BIN)/ruff format .
