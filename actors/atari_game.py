@@ -36,8 +36,8 @@ class AtariGame(AtariEnv):
         self.height, self.width = size
         self.stack = stack
         self._skipped = frames - 1  # frames that nobody sees, and the one before the last
-        screen = self.ale.getScreenDims()
-        self._screens = np.zeros((2, *screen) if stack else (2, *screen, 3), dtype=np.uint8)
+        screen = self.ale.getScreenDims() if stack else (*self.ale.getScreenDims(), 3)
+        self._before, self._last = np.zeros(screen, dtype=np.uint8), np.zeros(screen, dtype=np.uint8)
         self._get = self.ale.getScreenGrayscale if stack else self.ale.getScreenRGB
         self._seen = np.zeros((stack, *size), dtype=np.uint8)
         shape = (stack, *size) if stack else (*size, 3)
@@ -49,8 +49,8 @@ class AtariGame(AtariEnv):
             self.seed_game(seed)
             self.load_game()
         self.ale.reset_game()
-        self._get(self._screens[0])
-        frame = self._scale(self._screens[0])
+        self._get(self._last)
+        frame = self._scale(self._last)
         if self.stack:
             self._seen[:] = frame
         return self._observe(frame), self._get_info()
@@ -60,10 +60,10 @@ class AtariGame(AtariEnv):
         reward = 0
         for _ in range(self._skipped):
             reward += act(chosen)
-        self._get(self._screens[0])
+        self._get(self._before)
         reward += act(chosen)
-        self._get(self._screens[1])
-        frame = self._scale(np.maximum(self._screens[0], self._screens[1], out=self._screens[0]))
+        self._get(self._last)
+        frame = self._scale(np.maximum(self._before, self._last, out=self._last))
         if self.stack:
             self._seen[:-1] = self._seen[1:]
             self._seen[-1] = frame

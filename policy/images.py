@@ -70,8 +70,14 @@ class ImageShape:
         if below or right:
             pixels = np.pad(pixels, ((0, 0), (0, below), (0, right), (0, 0)))
         pixels = pixels.reshape(n * self.frames, self.rows, PATCH, self.columns, PATCH, self.channels)
-        patches = pixels.transpose(0, 1, 3, 2, 4, 5).reshape(n, self.patches, PATCH, PATCH, self.channels)
-        return np.repeat(patches, 3, axis=-1) if self.channels == 1 else patches
+        pixels = pixels.transpose(0, 1, 3, 2, 4, 5)  # [n * frames, rows, columns, 16, 16, channels]
+        if self.channels == 3:
+            return pixels.reshape(n, self.patches, PATCH, PATCH, 3)
+        patches = np.empty((n, self.patches, PATCH, PATCH, 3), dtype=np.uint8)
+        grey = np.ascontiguousarray(pixels).reshape(patches.shape[:-1])
+        for channel in range(3):  # three times as fast as np.repeat
+            patches[..., channel] = grey
+        return patches
 
 
 def image_shape(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
