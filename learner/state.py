@@ -45,33 +45,39 @@ def restore(learner: "Learner", folder: Path) -> None:
             module.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
     except RuntimeError as error:
         raise CheckpointError(f"{folder}: training state of another policy: {error}") from None
-    _restore_moments(learner, tensors)
-    torch.set_rng_state(tensors["random/torch"].cpu())
-    learner.updates = scalars["updates"]
-    learner.incarnation = scalars["incarnation"]
-    learner.by_objective = scalars["by_objective"]
-    learner.scale.restore(scalars["scale"])
+    _restore_moments(learner, tensors, folder)
+    try:
+        torch.set_rng_state(tensors["random/torch"].cpu())
+        learner.updates = int(scalars["updates"])
+        learner.incarnation = int(scalars["incarnation"])
+        learner.by_objective = {str(name): int(count) for name, count in scalars["by_objective"].items()}
+        learner.scale.restore(scalars["scale"])
+    except Exception as error:  # the files may be a stranger's, and hold anything
+        raise CheckpointError(f"{folder}: does not hold what a training state needs: {error!r}") from None
 
 
 def restore_optimiser(learner: "Learner", folder: Path) -> None:
     """Reads only the optimiser's moments of what `save` wrote. Raises CheckpointError as `restore`."""
-    _restore_moments(learner, _read(learner, folder)[0])
+    _restore_moments(learner, _read(learner, folder)[0], folder)
 
 
 def _read(learner: "Learner", folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     try:
         return load_file(folder / FILE, device=str(learner.device)), json.loads((folder / "state.json").read_text())
-    except (OSError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{folder}: training state cannot be read ({error}); take an earlier checkpoint"
         ) from None
 
 
-def _restore_moments(learner: "Learner", tensors: dict[str, torch.Tensor]) -> None:
+def _restore_moments(learner: "Learner", tensors: dict[str, torch.Tensor], folder: Path) -> None:
     learner.optimiser.state.clear()
     for name, parameter in learner.policy.named_parameters():
         prefix = f"optimiser/{name}/"
         moments = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+        wrong = [key for key, value in moments.items() if value.shape not in ((), parameter.shape)]
+        if wrong:
+            raise CheckpointError(f"{folder}: training state of another policy: {prefix}{wrong[0]} has another shape")
         if moments:
             learner.optimiser.state[parameter] = moments
 

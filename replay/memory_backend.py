@@ -4,7 +4,6 @@ import os
 import secrets
 import threading
 import time
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -162,13 +161,13 @@ class MemoryStore:
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {key: file[key] for key in file.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            for name, table in self._tables.items():
+                own = {key[len(name) + 1 :]: value for key, value in arrays.items() if key.startswith(f"{name}/")}
+                if own:
+                    inserts, samples = own.pop("counts").tolist()
+                    table.restore(unpack(own), inserts, samples)
+        except Exception as error:  # the file may be a stranger's, and hold anything
             raise ReplayError(f"replay checkpoint {path} is damaged ({error}); move it away to start empty") from error
-        for name, table in self._tables.items():
-            own = {key[len(name) + 1 :]: value for key, value in arrays.items() if key.startswith(f"{name}/")}
-            if own:
-                inserts, samples = own.pop("counts").tolist()
-                table.restore(unpack(own), inserts, samples)
 
     def _table(self, name: str) -> Table:
         if name not in self._tables:

@@ -10,6 +10,8 @@ from cluster.config import FinetuneConfig, PretrainConfig
 from cluster.config_files import load
 from cluster.rundir import RunDirectory
 from learner.objectives import OBJECTIVES
+from tests.cluster.reliability import Fault
+from tests.cluster.reliability import write as write_table
 from tests.cluster.small import CARTPOLE, FINETUNE, MIXED, PENDULUM, PRETRAIN, changed, write
 
 ROOT = Path(__file__).parents[2]
@@ -91,3 +93,11 @@ def ray_cluster(demonstrations: Path) -> Iterator[None]:
     assert "MINARI_DATASETS_PATH" in os.environ
     with local_ray():
         yield
+
+
+@pytest.fixture(scope="session")
+def reliability() -> Iterator[list[Fault]]:
+    """Where tests note the faults that they injected; at the end it is the table of docs/reliability.md."""
+    faults: list[Fault] = []
+    yield faults
+    write_table(faults)

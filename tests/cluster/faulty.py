@@ -1,5 +1,7 @@
 """Environments that fail, and one whose observations cannot become tokens: `gym/tests.cluster.faulty:NaN-v0`."""
 
+import time
+
 import gymnasium
 import numpy as np
 
@@ -30,6 +32,15 @@ class Huge(Toy):
         return observation, 3e38, terminated, truncated, info
 
 
+class Slow(Toy):
+    """A step takes 10 ms, whatever the machine: a run's length is known."""
+
+    def step(self, action):
+        time.sleep(0.01)
+        return super().step(action)
+
+
+gymnasium.register("Slow-v0", f"{__name__}:Slow")
 gymnasium.register("NaN-v0", f"{__name__}:Toy", kwargs={"fault": "nan", "chance": 1.0})
 gymnasium.register("Raises-v0", f"{__name__}:Toy", kwargs={"fault": "step", "chance": 1.0})
 gymnasium.register("Rarely-v0", f"{__name__}:Toy", kwargs={"fault": "step", "chance": 0.005})
