@@ -8,11 +8,12 @@ INSTALLED := .venv/.installed
 export RAY_USAGE_STATS_ENABLED := 0
 export TF_CPP_MIN_LOG_LEVEL := 3
 
-.PHONY: help docs quickstart test format clean
+.PHONY: help docs quickstart test reliability format clean
 
 help:
 	@echo "make quickstart   pretrain a policy, improve it online, compare (about 10 minutes on two cores)"
 	@echo "make test         ruff, mypy, pytest"
+	@echo "make reliability  inject faults into real runs, and write the table of docs/reliability.md"
 	@echo "make docs         build the documentation into site/"
 	@echo "make format       ruff format, and its repairs"
 	@echo "make clean        remove the installation (.venv); runs stay"
@@ -24,6 +25,9 @@ test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+reliability: $(INSTALLED)
+	OCELOT_RELIABILITY=1 $(BIN)/pytest tests/cluster/test_finetune.py tests/cluster/test_faults.py tests/cluster/test_hosts.py
 
 docs: $(INSTALLED)
 	$(BIN)/mkdocs build --strict --quiet

@@ -212,6 +212,7 @@ class Loop:
             self._follow(done)
         except ray.exceptions.RayActorError:
             update = self.processes.restore_learner()
+            LOG.info("the learner goes on from update %d; %d are lost", update, self.update - update)
             self.version = Version(self.processes.incarnation, update)
 
     def _updates(self, count: int, stop: StopRequest) -> Updates:

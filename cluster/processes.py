@@ -155,6 +155,7 @@ class Processes:
         self.server = self._serve()
         assert self.pool is not None
         self.pool.move(self.server)
+        LOG.info("the policy server is back")
 
     def publish(self, version: Version) -> list[Any]:
         """Sends the learner's weights to the policy servers, through Ray's store; returns the calls to wait for.

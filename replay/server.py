@@ -10,7 +10,7 @@ from typing import Protocol
 from replay.errors import ReplayError
 from replay.tables import ReplayConfig, TableConfig
 
-LOG = logging.getLogger(__name__)
+LOG = logging.getLogger("ocelot.replay")  # a run writes what "ocelot" says to its log
 LOOK = 1.0  # seconds between looks whether the store is alive
 GIVE_UP = 5  # deaths in a row, none of them a minute after the one before
 
@@ -128,6 +128,7 @@ class ReplayServer:
         LOG.warning("the replay store %s died; restarting it from its last checkpoint", self.address)
         self._backend.stop()
         self._backend.start()
+        LOG.info("the replay store %s is back", self.address)
 
     def _watch(self) -> None:
         written = time.monotonic()

@@ -1,6 +1,7 @@
 """The table of docs/reliability.md, written by the tests that inject the faults: `make reliability`."""
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,16 @@ def write(faults: list[Fault]) -> None:
     text = PAGE.read_text()
     head, rest = text.split(BEGIN)
     old, tail = rest.split(END)
-    rows = {line.split("|")[1].strip(): line for line in old.splitlines()[3:] if line.startswith("|")}
+    rows = {line.split("|")[1].strip(): line for line in old.splitlines() if line.startswith("|")}
+    for heading in ("fault", "---"):
+        rows.pop(heading, None)
     rows |= {fault.name: fault.row for fault in faults}
-    table = ["| fault | detected after | back after | lost |", "|---|---:|---:|---|", *rows.values()]
+    now = f"{os.cpu_count()} cores with a load of {os.getloadavg()[0]:.0f}, {time.strftime('%Y-%m-%d')}"
+    table = [
+        f"Last on {now}:",
+        "",
+        "| fault | detected after | back after | lost |",
+        "|---|---:|---:|---|",
+        *rows.values(),
+    ]
     PAGE.write_text(f"{head}{BEGIN}\n" + "\n".join(table) + f"\n{END}{tail}")

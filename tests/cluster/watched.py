@@ -46,6 +46,10 @@ class Watched:
         log = self.log
         return tuple(log.count(text) for text in texts)
 
+    def line(self, text: str) -> str:
+        """The last line of the log that holds a text."""
+        return next(line for line in reversed(self.log.splitlines()) if text in line)
+
     def wait_for_log(self, text: str, before: int = 0) -> float:
         """Waits until the log holds a text more often than before; returns the seconds that took."""
         return self.wait(lambda: self.noted(text)[0] > before, f"'{text}' in the log")
