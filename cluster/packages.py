@@ -8,9 +8,11 @@ REVERB = (
 )
 
 PACKAGES = {
+    "PIL": "pillow",
     "ale_py": "ale-py",
     "dm_control": "dm-control",
     "gymnasium": "gymnasium",
+    "imageio_ffmpeg": "imageio[ffmpeg]",
     "matplotlib": "matplotlib",
     "minari": "minari[hdf5]",
     "mujoco": "mujoco",
