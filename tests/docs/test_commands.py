@@ -1,5 +1,6 @@
 """Every command in README.md and docs/ is one that the command line takes, and those that take seconds are run."""
 
+import itertools
 import os
 import re
 import shlex
@@ -21,7 +22,8 @@ OTHERS = {"source", "hf", "kubectl", "git"}
 
 @pytest.mark.parametrize("command", EVERY, ids=lambda command: f"{command.page}: {command.text[:60]}")
 def test_the_command_line_takes_it(command: Command):
-    first, *arguments = [word for word in shlex.split(command.text) if not re.fullmatch(r"\w+=\S*", word)]
+    words = shlex.split(command.text)
+    first, *arguments = itertools.dropwhile(re.compile(r"[A-Z_]+=").match, words)  # variables come first
     if first == "make":
         assert re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
     elif first == "ocelot":
@@ -117,6 +119,15 @@ def test_other_pages_go_on_from_there(tutorial: Path, tmp_path):
             offline = shorter.replace("--set actors.steps=300 ", "")
             tiny = offline if command.text.startswith("ocelot pretrain") else shorter
             run(Command(command.page, command.text, tiny=tiny), folder)
+
+
+def test_readme_tells_the_tutorials_story():
+    """What README does not run is run as the page about a person's own environment."""
+    readme, tutorial = ROOT / "README.md", ROOT / "docs" / TUTORIAL
+    told = [command.text for command in commands(readme) if command.long == f"docs/{TUTORIAL} runs the same"]
+    assert len(told) > 8
+    assert set(told) <= {command.text for command in commands(tutorial)}
+    assert files(readme).items() <= files(tutorial).items()
 
 
 def test_pages_have_commands_at_all():
