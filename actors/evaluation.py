@@ -12,6 +12,7 @@ from actors.environments import Environments, StepResult
 from actors.errors import EvaluationError
 from policy.layout import Layout
 from policy.types import NO_VERSION, ActReply, ActRequest, Version
+from replay.prompts import NO_PROMPT, Prompt
 
 Act = Callable[[ActRequest], ActReply]
 
@@ -55,6 +56,7 @@ def evaluate(
     return_kappa: float = 10.0,
     progress: Callable[[int, int], None] | None = None,
     watch: Watcher | None = None,
+    prompt: Prompt = NO_PROMPT,
 ) -> Evaluation:
     """Plays `episodes` episodes of the layout's task.
 
@@ -71,6 +73,7 @@ def evaluate(
         with_return, return_kappa: as in ActRequest.
         progress: called with (episodes done, episodes) after each.
         watch: told of every step, with environments that can be drawn.
+        prompt: stands in front of every episode.
 
     Raises:
         EvaluationError: when the weights change meanwhile.
@@ -104,6 +107,7 @@ def evaluate(
                 return_kappa=return_kappa,
                 patches=None if patches is None else patches[rows],
                 patch_intervals=layout.patch_intervals,
+                **_prompted(prompt, int(reset[rows].sum())),
             )
             reply = act(request)
             acted = {Version(*row) for row in reply.versions.tolist()} | ({version} if version else set())
@@ -140,6 +144,14 @@ def evaluate(
         envs.faults,
         time.perf_counter() - started,
     )
+
+
+def _prompted(prompt: Prompt, resets: int) -> dict[str, Any]:
+    """What a request says of a prompt where `resets` episodes begin."""
+    if not len(prompt.tokens) or not resets:
+        return {}
+    tokens, patches = (np.repeat(part[None], resets, axis=0) for part in prompt)
+    return {"prompt": tokens, "prompt_patches": patches if patches.size else None}
 
 
 def random_policy(seed: int) -> Act:

@@ -1,8 +1,8 @@
 """How fast the decoding engine is in one process, held against what a person would otherwise write.
 
 All contenders have the same sizes and the same number of threads, and take turns, an episode of all rows at a time, so
-that whatever else the machine does meets them alike. Contexts grow from nothing to 252 of 256 tokens and begin anew together,
-which suits decoders whose rows share a position; staggered and sliding contexts stand beside.
+that whatever else the machine does meets them alike. Contexts grow from nothing to 252 of 256 tokens and begin anew
+together, which suits decoders whose rows share a position; staggered and sliding contexts stand beside.
 """
 
 import time

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cluster.local_ray import get, kill, start
 from policy.layout import Layout
 from policy.types import ActReply, ActRequest
+from replay.prompts import NO_PROMPT, Prompt
 
 if TYPE_CHECKING:
     from actors.evaluation import Act, Evaluation
@@ -28,6 +29,8 @@ class Job:
     seed: int
     with_return: bool = False
     return_kappa: float = 10.0
+    prompt: Prompt = NO_PROMPT
+    """Stands in front of every episode."""
     film_context: int | None = None
     """Plays the first episode once more for a clip; the tokens that the policy sees at once. None: no clip."""
 
@@ -60,6 +63,7 @@ class Evaluator:
             min(ENVIRONMENTS, job.episodes),
             job.with_return,
             job.return_kappa,
+            prompt=job.prompt,
         )
         return evaluation, None if job.film_context is None else _clip(act, job, job.film_context)
 

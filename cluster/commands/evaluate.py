@@ -1,11 +1,20 @@
 """ocelot evaluate."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from cluster.commands.options import Json, write_json
+
+
+class Prompt(StrEnum):
+    """What stands in front of an episode."""
+
+    none = "none"
+    demonstration = "demonstration"
+    goal = "goal"
 
 
 def evaluate(
@@ -19,6 +28,13 @@ def evaluate(
         typer.Option(min=0.0, help="Of action sampling, 0 greedy; may be repeated. Default: 0 and 1."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the environments.")] = 10_000,
+    prompt: Annotated[
+        Prompt, typer.Option(help="In front of every episode: a successful demonstration's first steps, or its last.")
+    ] = Prompt.none,
+    datasets: Annotated[
+        str | None,
+        typer.Option(help="Minari datasets of the prompts, separated by commas; the run's own if left out."),
+    ] = None,
     json: Json = None,
 ) -> None:
     """Plays a checkpoint and shows returns and normalised scores with 95% intervals over its episodes."""
@@ -28,9 +44,16 @@ def evaluate(
     from cluster.evaluate import evaluate_checkpoint
 
     names = [task.strip() for task in tasks.split(",")] if tasks else None
-    rows = [
-        _with_score(row) for row in evaluate_checkpoint(checkpoint, names, episodes, temperature or [0.0, 1.0], seed)
-    ]
+    played = evaluate_checkpoint(
+        checkpoint,
+        names,
+        episodes,
+        temperature or [0.0, 1.0],
+        seed,
+        prompt=None if prompt is Prompt.none else prompt.value,
+        datasets=[name.strip() for name in datasets.split(",")] if datasets else None,
+    )
+    rows = [_with_score(row) for row in played]
     table = Table("task", "actions", "mean return", "score", caption="95% over this checkpoint's episodes", box=None)
     for row in rows:
         table.add_row(row["task"], _acting(row), _figure(row["mean_return"], 1), _figure(row["score"], 2))

@@ -5,6 +5,7 @@ from actors.domains import task_layout
 from actors.errors import EvaluationError
 from actors.evaluation import evaluate, random_policy
 from policy.types import NO_VERSION
+from replay.prompts import Prompt
 from tests.actors.toys import PREFIX
 
 
@@ -74,3 +75,23 @@ def test_the_random_policy_plays_as_badly_as_it_should():
     assert result.version == NO_VERSION
     reply_tokens = evaluate(random_policy(0), task_layout("gym/Pendulum-v1"), 10)
     assert -1500 < np.mean(reply_tokens.returns) < -900
+
+
+def test_every_episode_begins_behind_the_prompt():
+    layout = task_layout(PREFIX + "RandomLength-v0")
+    prompt = Prompt(
+        np.arange(2 * layout.step_tokens, dtype=np.int32).reshape(2, -1), np.zeros((2, 0, 16, 16, 3), np.uint8)
+    )
+    play, begun = random_policy(0), []
+
+    def act(request):
+        assert (request.prompt is not None) == request.reset.any()
+        if request.prompt is not None:
+            assert request.prompt.shape == (request.reset.sum(), 2, layout.step_tokens)
+            assert (request.prompt == prompt.tokens).all()
+            assert request.prompt_patches is None
+            begun.append(request.reset.sum())
+        return play(request)
+
+    evaluate(act, layout, 7, seed=1, environments=3, prompt=prompt)
+    assert sum(begun) >= 7

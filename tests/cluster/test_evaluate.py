@@ -1,5 +1,7 @@
 """Evaluations: the same episodes however they are divided, under one version, named as the checkpoint says."""
 
+import shutil
+
 import pytest
 
 from cluster.evaluate import evaluate_checkpoint
@@ -7,6 +9,7 @@ from cluster.evaluation_pool import ENVIRONMENTS, Job, slots
 from cluster.run_evaluation import interquartile_mean, scalars
 from cluster.rundir import RunDirectory
 from cluster.start import fresh
+from replay.errors import DatasetError
 from tests.cluster.small import CARTPOLE, PENDULUM
 
 pytestmark = pytest.mark.timeout(120)
@@ -39,6 +42,17 @@ def test_greedy_episodes_do_not_depend_on_who_plays_them(rows: list[dict], pretr
     other = evaluate_checkpoint(pretrained.path, [CARTPOLE], 4, (0.0,), seed=6, processes=1, arm="other")
     assert other[0]["returns"] != rows[0]["returns"]
     assert other[0]["arm"] == "other"
+
+
+def test_a_demonstration_or_its_end_stands_in_front(rows: list[dict], pretrained: RunDirectory, tmp_path):
+    for kind in ("demonstration", "goal"):
+        prompted = evaluate_checkpoint(pretrained.path, [CARTPOLE], 4, (0.0,), seed=5, processes=1, prompt=kind)
+        assert prompted[0]["prompt"] == kind
+        assert len(prompted[0]["returns"]) == 4
+    assert "prompt" not in rows[0]
+    shutil.copytree(pretrained.latest_checkpoint(), tmp_path / "alone")
+    with pytest.raises(DatasetError, match=f"{CARTPOLE}: prompts are taken from demonstrations, and no datasets"):
+        evaluate_checkpoint(tmp_path / "alone", [CARTPOLE], 4, (0.0,), prompt="goal")
 
 
 def test_scalars_score_by_the_references(rows: list[dict]):
