@@ -11,6 +11,7 @@ from actors.errors import TaskError
 
 VARIABLE = "MUJOCO_GL"
 BACK_ENDS = ("egl", "osmesa")  # neither needs a display; both draw in software where there is no GPU
+DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 BROKEN = (AttributeError, ImportError, OSError, RuntimeError)  # what the back ends raise on a broken GL set-up
 
 
@@ -71,4 +72,6 @@ def _load() -> bool:
         except BROKEN:
             loaded.BACKEND = None
             raise
+    if loaded.BACKEND == "glfw" and not any(os.environ.get(name) for name in DISPLAYS):
+        raise OSError("there is no display")
     return loaded.BACKEND in (*BACK_ENDS, "glfw")

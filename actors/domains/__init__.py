@@ -20,7 +20,7 @@ from actors.domains import (
 )
 from actors.errors import TaskError
 from actors.spaces import describe
-from policy.layout import Layout
+from policy.layout import TEXT_TOKENS, Layout
 from policy.text import TextTokenizer
 
 
@@ -85,7 +85,9 @@ def task_layout(task: str, action_bins: int = 1024, text: TextTokenizer | None =
         action = describe(env.action_space, task)
     finally:
         env.close()
-    return Layout(task, observation, action, action_bins, text=text)
+    domain, name = _split(task)
+    text_tokens = babyai.text_tokens(name) if domain is babyai else TEXT_TOKENS
+    return Layout(task, observation, action, action_bins, text=text, text_tokens=text_tokens)
 
 
 def packages(task: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from actors.domains import naming
 from actors.errors import TaskError
+from policy.layout import TEXT_TOKENS
 
 DISCOUNT = 0.99
 PACKAGES = ("minigrid",)
@@ -20,7 +21,7 @@ OBJECTS, COLOURS, STATES = 11, 6, 4  # states: of a door, or the direction of an
 CELL = 16  # pixels of a drawn cell: one image patch
 MISSION = 300  # characters
 LONG = ("BossLevel", "BossLevelNoUnlock", "MiniBossLevel", "SynthSeq")  # up to four instructions in one mission
-LONG_TOKENS = 72  # of the longest mission that their grammar makes, with the tokenizer that ships
+LONG_TOKENS = 72  # of the longest that their grammar makes, with the tokenizer that ships
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789 ,.'-"
 
 
@@ -47,6 +48,11 @@ def names() -> list[str]:
     """Every level, then every level drawn. Raises TaskError when minigrid does not load."""
     levels = sorted(_levels())
     return [*levels, *(f"{level}{SUFFIX}" for level in levels)]
+
+
+def text_tokens(name: str) -> int:
+    """Room that the level's missions need, in tokens of the tokenizer that ships."""
+    return LONG_TOKENS if name.removesuffix(SUFFIX) in LONG else TEXT_TOKENS
 
 
 class Told(gymnasium.ObservationWrapper):

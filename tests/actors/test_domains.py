@@ -9,7 +9,10 @@ import pytest
 from actors import domains
 from actors.environments import Environments
 from actors.errors import TaskError
+from actors.spaces import describe
 from policy.errors import SpaceError
+from policy.spaces import leaves, pick
+from policy.text import TextTokenizer
 from tests.actors.toys import PREFIX
 
 TASKS = [
@@ -22,41 +25,102 @@ TASKS = [
     "control/ball_in_cup-catch",
     "control/humanoid-walk",
     PREFIX + "Toy-v0",
+    "atari/boxing",
+    "atari/breakout-grey",
+    "babyai/BossLevel",
+    "babyai/GoToLocal",
+    "babyai/GoToLocal-rendered",
+    "control-pixels/cheetah-run",
+    "control-random/walker-walk-large",
+    "manipulation/reach_site_features",
+    "maze/goal-small",
+    "metaworld/reach-v3",
+    "modular/hopper-leg2",
+    "sokoban/10x10-4",
+    "sokoban/6x6-1-rendered",
 ]
-STEP_TOKENS = {"gym/CartPole-v1": 4 + 1 + 1, "gym/Pendulum-v1": 3 + 1 + 1, "control/cartpole-swingup": 5 + 1 + 1}
+STEP_TOKENS = {
+    "gym/CartPole-v1": 4 + 1 + 1,
+    "gym/Pendulum-v1": 3 + 1 + 1,
+    "control/cartpole-swingup": 5 + 1 + 1,
+    "atari/boxing": 20 + 1 + 1,
+    "atari/breakout-grey": 4 * 36 + 1 + 1,
+    "babyai/BossLevel": 72 + 7 * 7 * 3 + 1 + 1 + 1,
+    "babyai/GoToLocal": 32 + 7 * 7 * 3 + 1 + 1 + 1,
+    "babyai/GoToLocal-rendered": 32 + 7 * 7 + 1 + 1 + 1,
+    "control-pixels/cheetah-run": 16 + 1 + 6,
+    "metaworld/reach-v3": 39 + 1 + 4,
+    "sokoban/10x10-4": 100 + 1 + 1,
+    "sokoban/6x6-1-rendered": 9 + 1 + 1,
+}
+ONE_START = ("gym/FrozenLake-v1", "atari/boxing", "atari/breakout-grey")  # chance comes with the steps
+TEXT = TextTokenizer.default()
 
 
 def play(layout, steps=20):
-    """Observation tokens and rewards of two environments under actions drawn from a fixed seed."""
+    """Observation tokens, patches and rewards of two environments under actions drawn from a fixed seed."""
     envs = Environments(layout, 2, seed=7)
     generator = np.random.default_rng(0)
-    seen, rewards = [layout.encode_observation(envs.reset())], []
+    observation, rewards = envs.reset(), []
+    seen, patches = [layout.encode_observation(observation)], [layout.encode_patches(observation)]
     for _ in range(steps):
         tokens = generator.integers(layout.legal[:, 0], layout.legal[:, 1], size=(2, layout.action_tokens))
         result = envs.step(layout.decode_action(tokens))
         seen.append(layout.encode_observation(result.observation))
+        patches.append(layout.encode_patches(result.observation))
         rewards.append(result.rewards)
     assert envs.faults == 0
     envs.close()
-    return np.array(seen), np.array(rewards)
+    return np.array(seen), np.array(patches), np.array(rewards)
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_task_plays_and_repeats_itself(task):
-    layout = domains.task_layout(task)
+    layout = domains.task_layout(task, text=TEXT)
     assert layout.step_tokens == STEP_TOKENS.get(task, layout.step_tokens)
     assert 0 < domains.discount(task) <= 1
-    seen, rewards = play(layout)
-    again, rewards_again = play(layout)
-    np.testing.assert_array_equal(seen, again)
-    np.testing.assert_array_equal(rewards, rewards_again)
-    if task != "gym/FrozenLake-v1":  # has but one start
-        assert (seen[0, 0] != seen[0, 1]).any()  # environments differ from each other
+    first, again = play(layout), play(layout)
+    for part, part_again in zip(first, again, strict=True):
+        np.testing.assert_array_equal(part, part_again)
+    seen, patches, _ = first
+    assert patches.shape[2] == layout.patches
+    if task not in ONE_START:  # environments differ from each other
+        assert (seen[0, 0] != seen[0, 1]).any() or (patches[0, 0] != patches[0, 1]).any()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_one_environment_repeats_itself_and_keeps_to_its_spaces(task):
+    env = domains.make(task)
+    env.action_space.seed(0)
+    actions = [env.action_space.sample() for _ in range(20)]
+    first, again = (trace(env, actions) for _ in range(2))
+    assert len(first) == len(again)
+    for one, other in zip(first, again, strict=True):
+        for (name, part), (_, part_again) in zip(one, other, strict=True):
+            np.testing.assert_array_equal(part, part_again, err_msg=name)
+    env.close()
+
+
+def trace(env, actions, seed=11):
+    """Observations and rewards, as (name, value), of the steps that follow a reset."""
+    seen = [env.reset(seed=seed)[0]]
+    rewards = [0.0]
+    for action in actions:
+        observation, reward, terminated, truncated, _ = env.step(action)
+        seen.append(observation)
+        rewards.append(reward)
+        if terminated or truncated:
+            break
+    description = describe(env.observation_space, "test/task")
+    for observation in seen:
+        assert env.observation_space.contains(observation)
+    parts = [[(name, np.copy(pick(observation, name))) for name, _ in leaves(description)] for observation in seen]
+    return [[*part, ("reward", reward)] for part, reward in zip(parts, rewards, strict=True)]
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_actions_decode_to_within_half_a_bin(task):
-    layout = domains.task_layout(task, action_bins=64)
+    layout = domains.task_layout(task, action_bins=64, text=TEXT)
     env = domains.make(task)
     env.action_space.seed(0)
     for _ in range(20):
@@ -88,10 +152,15 @@ def test_suite_observations_belong_to_their_space():
     assert env.observation_space.contains(observation)
 
 
-def test_names_hold_both_domains():
+def test_every_domain_loads_and_names_its_tasks():
     names = domains.names()
-    assert {"control/cartpole-swingup", "control/ball_in_cup-catch", "gym/CartPole-v1", "gym/Pendulum-v1"} <= set(names)
+    assert domains.missing() == {}
+    assert set(TASKS) - {PREFIX + "Toy-v0"} <= set(names)
+    assert {name.partition("/")[0] for name in names} == set(domains.DOMAINS)
+    assert len(names) == len(set(names))
     assert "gym/CartPole-v0" not in names
+    assert sum(name.startswith("metaworld/") for name in names) == 50
+    assert sum(name.startswith("atari/") and not name.endswith("-grey") for name in names) == 104
 
 
 @pytest.mark.parametrize(
