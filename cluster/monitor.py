@@ -1,5 +1,7 @@
 """TensorBoard on run directories, on the loopback interface only: it knows no passwords."""
 
+import contextlib
+import io
 import os
 import signal
 import tempfile
@@ -58,9 +60,14 @@ def start(folders: Sequence[Path], links: Path, port: int = 0) -> str:
         (links / name).parent.mkdir(parents=True, exist_ok=True)
         (links / name).symlink_to(path)
     without_tensorflow()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what TensorBoard imports is outdated
-        from tensorboard import program
+    # TensorBoard warns that what it imports is outdated, and that it reads files the fast way.
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        return _launch(links, port)
+
+
+def _launch(links: Path, port: int) -> str:
+    from tensorboard import program
 
     board = program.TensorBoard()
     arguments = ["--logdir", str(links), "--host", HOST, "--port", str(port), "--reload_interval", str(RELOAD)]
