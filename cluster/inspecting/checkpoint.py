@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.reference_scores import find
-from cluster.run_evaluation import acting_name, scalars
 from cluster.rundir import RunDirectory
+from cluster.scores import acting_name, scalars
 from policy import checkpoint as files
 
 if TYPE_CHECKING:

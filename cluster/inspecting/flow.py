@@ -82,7 +82,15 @@ def drawn(streams: list[Stream], shares: dict[str, float]) -> "RenderableType":
     for each in streams:
         size = "" if each.bytes is None else human(each.bytes)
         table.add_row(each.source, each.to, f"{each.rate:,.1f}", each.unit, size)
-    return Group("What flows a second (medians over the run)", "", table, "", "Where the time goes (means over the run)", "", timing_tree(shares))
+    return Group(
+        "What flows a second (medians over the run)",
+        "",
+        table,
+        "",
+        "Where the time goes (means over the run)",
+        "",
+        timing_tree(shares),
+    )
 
 
 def human(size: float) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from cluster.board import Board
 from cluster.config import FinetuneConfig, PretrainConfig
-from cluster.run_evaluation import acting_name
 from cluster.rundir import RunDirectory
+from cluster.scores import acting_name
 from cluster.watching import charts
 from cluster.watching.cards import config_card, environment_card, task_card
 from policy.layout import Layout

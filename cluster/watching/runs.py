@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cluster.config_files import read_yaml
-from cluster.run_evaluation import scalars
 from cluster.rundir import RunDirectory, RunError
+from cluster.scores import scalars
 from cluster.watching.sparkline import sparkline
 from cluster.watching.state import read_state
 

@@ -6,8 +6,8 @@ import pytest
 
 from cluster.evaluate import evaluate_checkpoint
 from cluster.evaluation_pool import ENVIRONMENTS, Job, slots
-from cluster.run_evaluation import interquartile_mean, scalars
 from cluster.rundir import RunDirectory
+from cluster.scores import interquartile_mean, scalars
 from cluster.start import fresh
 from replay.errors import DatasetError
 from tests.cluster.small import CARTPOLE, PENDULUM
