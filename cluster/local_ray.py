@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 EXCLUDED = [".git", ".venv", "runs", "results", "**/__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"]
 OBJECT_STORE = 256 * 2**20  # bytes; weights and requests are small, and the store is memory that is gone
 CONTROL = "control"
+STARTS = 3  # attempts to start Ray
 LOOPBACK = ("127.0.0.1:", "localhost:")
 ONLY_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -38,16 +39,7 @@ def local_ray() -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    ray.init(
-        address="local",
-        namespace=NAMESPACE,
-        include_dashboard=False,
-        log_to_driver=False,  # what processes have to say goes through their answers and ocelot.log
-        logging_level=logging.ERROR,
-        # Our actors ask for no CPU, so that more of them than cores can run; Ray starts no worker ahead of need.
-        num_cpus=1,
-        object_store_memory=OBJECT_STORE,
-    )
+    _init()
     try:
         yield
     finally:
@@ -82,6 +74,33 @@ def connected_ray(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _init() -> None:
+    """Starts Ray, again when the machine was too busy for the 30 seconds that Ray gives its own processes.
+
+    Raises:
+        ProcessError: when it does not start.
+    """
+    import ray
+
+    for _ in range(STARTS):
+        try:
+            ray.init(
+                address="local",
+                namespace=NAMESPACE,
+                include_dashboard=False,
+                log_to_driver=False,  # what processes have to say goes through their answers and ocelot.log
+                logging_level=logging.ERROR,
+                # Our actors ask for no CPU, so more of them than cores can run; Ray starts no worker ahead of need.
+                num_cpus=1,
+                object_store_memory=OBJECT_STORE,
+            )
+            return
+        except Exception as error:  # Ray raises Exception itself
+            reason = error
+            ray.shutdown()
+    raise ProcessError(f"Ray did not start in {STARTS} attempts: {reason}. Is the machine too busy, or /tmp full?")
 
 
 def _stay_on_loopback() -> None:
