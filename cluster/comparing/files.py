@@ -78,7 +78,8 @@ def write(comparison: Comparison, out: Path) -> None:
     comparison.save(out / FILE)
     console = Console()
     console.print(tables.terminal(comparison))
-    for line in [*tables.differences(comparison), *(f"Warning: {line}" for line in comparison.warnings)]:
+    warnings = [f"Warning: {line}" for line in comparison.warnings]
+    for line in [tables.caption(comparison), *tables.differences(comparison), *warnings]:
         console.print(line, highlight=False, soft_wrap=True)
     print(f"Written: {out / 'comparison.html'}, and beside it comparison.md, comparison.json and the figures as PNG")
 

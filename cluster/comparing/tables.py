@@ -24,7 +24,7 @@ def terminal(comparison: Comparison) -> Table:
     """Scores with their intervals, one line an arm, for rich to print."""
     head, *body = cells(comparison)
     # Two tasks fit into 80 columns.
-    result = Table(title=title(comparison), caption=caption(comparison), box=None, padding=(0, 1, 0, 0))
+    result = Table(title=title(comparison), box=None, padding=(0, 1, 0, 0))
     for index, name in enumerate(head):
         result.add_column(name, justify="left" if index < 2 else "right", no_wrap=index < 2)
     for line in body:
