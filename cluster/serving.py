@@ -63,6 +63,8 @@ def together(stats: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             merged[name] = min(values)
         elif name == "pinned":
             merged[name] = any(values)
+        elif name == "dtype":
+            merged[name] = "/".join(sorted(set(values)))
         else:
             merged[name] = sum(values)
     return merged

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from policy import capacity
 from policy.admission import check
 from policy.cache import Cache
 from policy.contexts import Contexts
@@ -60,6 +61,7 @@ class Engine:
         self.device = parameter.device
         self.dtype = dtype or parameter.dtype
         self.config = model.config
+        capacity.check(model.config, slots, self.dtype, self.device)
         self.networks = Networks(model, slots, self.dtype, version, on_new_weights, rebuild_share)
         self.table = SlotTable(slots, idle)
         self.contexts = Contexts(slots, model.config.context, model.config.attention_steps)

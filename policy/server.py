@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from policy.config import PolicyConfig
+from policy.dtypes import fastest
 from policy.engine import Engine
 from policy.errors import OcelotError
 from policy.model import Policy
@@ -49,7 +50,7 @@ class PolicyServer:
         version: of these weights.
         slots: environments that can be served at the same time.
         threads: of torch in this process.
-        dtype: of weights and cache: float64, float32 or bfloat16.
+        dtype: of weights and cache: float64, float32, bfloat16, or auto: the faster of the last two, by measurement.
         seed: of action sampling.
         window_ms: how long a batch is collected, at most.
         deadline: seconds in which each call is answered or fails.
@@ -78,7 +79,7 @@ class PolicyServer:
         self._engine = Engine(
             model,
             slots,
-            getattr(torch, dtype),
+            fastest(model) if dtype == "auto" else getattr(torch, dtype),
             version,
             seed,
             threads=threads,
@@ -172,6 +173,7 @@ class PolicyServer:
             "newest_version": tuple(self._newest),
             "pinned": self._pinned,
             "failures": self._failures,
+            "dtype": str(self._engine.dtype).removeprefix("torch."),
         }
 
     def close(self) -> None:

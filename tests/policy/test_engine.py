@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from policy.capacity import available
+from policy.dtypes import fastest
 from policy.engine import Engine
 from policy.errors import SpaceError
 from policy.slots import SlotError
@@ -253,6 +255,44 @@ def test_requests_that_cannot_be_served_are_refused_by_actor(fields, error, mess
     with pytest.raises(error, match="actor 'actor'") as caught:
         engine.act([request(np.random.default_rng(0), reset=True, **fields)])
     assert message in str(caught.value)
+
+
+def test_more_slots_than_memory_holds_are_refused_with_how_many_fit(monkeypatch):
+    model = policy(context=48)
+    each = 2 * 3 * 32 * 64 * 8  # keys and values, layers, width, padded columns, bytes
+    monkeypatch.setattr("policy.capacity.available", lambda device: 10 * each + 1)
+    Engine(model, 10)
+    with pytest.raises(SlotError, match=r"cache of 11 slots takes .* 10 slots fit"):
+        Engine(model, 11)
+
+
+def test_the_system_says_how_much_memory_is_free():
+    assert 2**20 < available(torch.device("cpu")) < 2**50
+
+
+def test_a_slot_that_does_not_exist_is_refused():
+    asked = request(np.random.default_rng(0), reset=True)
+    asked.slots[1] = -1
+    with pytest.raises(ValueError, match="actor 'actor': slot -1 does not exist"):
+        Engine(policy(), 4).act([asked])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_cached_logits_equal_a_full_recompute_on_a_gpu(dtype):
+    model = policy().to("cuda")
+    engine = Engine(model, 9, dtype)
+    twin = Engine(policy(), 9, torch.float64)
+    for step in range(20):
+        asked = request(np.random.default_rng(step), slots=9, reset=step == 0, temperature=0.0)
+        first, second = engine.act([asked])[0], twin.act([asked])[0]
+        assert np.array_equal(first.tokens, second.tokens)
+        assert np.abs(first.log_probs - second.log_probs).max() < TOLERANCES[torch.float32]
+
+
+def test_the_number_format_is_chosen_by_measurement():
+    assert fastest(policy(torch.float32)) in (torch.float32, torch.bfloat16)
 
 
 def test_a_layout_must_not_change_within_an_episode():

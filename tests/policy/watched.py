@@ -42,6 +42,8 @@ def recompute(engine: Engine, model: Policy, slot: int) -> torch.Tensor:
     at = torch.nonzero(tokens == DEFAULT.patch).squeeze(1)
     patches = None
     if len(at):
+        assert contexts.pixels is not None
+        assert contexts.intervals is not None
         pixels = torch.from_numpy(contexts.pixels[slot, :length])[at]
         patches = Patches(pixels, at, torch.from_numpy(contexts.intervals[slot, :length])[at].long())
     prompt = torch.from_numpy(contexts.prompt[slot : slot + 1])
