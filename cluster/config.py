@@ -146,8 +146,8 @@ class ServerConfig(Section):
     """Environments that can act at once; null: as many as actors and evaluation need."""
     threads: Positive = 1
     """CPU threads of the server."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Number format of the published weights and the KV cache."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "float32"
+    """Number format of the published weights and the KV cache; auto: the faster one, by a short measurement."""
     batch_window_ms: Annotated[float, Field(gt=0)] = 5.0
     """A batch starts when a third of the slots wait, or after so many milliseconds."""
     publish_every: Positive = 10
