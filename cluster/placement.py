@@ -1,5 +1,6 @@
-"""Where the processes of a run go: learner and policy server together beside the driver, actors over all nodes."""
+"""Where the processes of a run go: learner and policy servers together beside the driver, actors over all nodes."""
 
+import math
 from typing import Any
 
 from cluster.local_ray import ProcessError
@@ -11,19 +12,20 @@ RESERVE = 60.0  # seconds in which GPUs of the driver's node must be free
 class Placement:
     """Of one run. Ray must be initialised.
 
-    Learner and policy server share one placement group on the driver's node, and its GPUs. The replay server is the
+    Learner and policy servers share one placement group on the driver's node, and its GPUs. The replay server is the
     driver's child and so is there too. On a cluster, actors claim CPUs and are spread; those for which there is no CPU
     wait until a node joins.
 
     Args:
         cluster: the Ray cluster may have other nodes; False: it is this machine alone, whose cores are not counted.
         actor_cpus: CPUs that each actor claims on a cluster.
+        servers: policy servers.
 
     Raises:
         ProcessError: the GPUs are on another node, or taken.
     """
 
-    def __init__(self, cluster: bool, actor_cpus: float = 1.0):
+    def __init__(self, cluster: bool, actor_cpus: float = 1.0, servers: int = 1):
         import ray
 
         self.cluster = cluster
@@ -36,10 +38,12 @@ class Placement:
                 f"this machine has no GPU, but {', '.join(with_gpu)} of its cluster has: start the run there, which "
                 "`ocelot cluster submit` does"
             )
-        # Whole GPUs where there are enough, else one for both; a share of the address ties the group to this node.
-        self._gpus = 0.0 if not gpus else 1.0 if gpus >= len(ROLES) else gpus / len(ROLES)
-        claim = {f"node:{here['NodeManagerAddress']}": 0.001, **({"GPU": self._gpus} if gpus else {})}
-        self._group = ray.util.placement_group([claim] * len(ROLES), strategy="STRICT_PACK")
+        self._gpus = shares(gpus, servers)
+        claims = [{f"node:{here['NodeManagerAddress']}": 0.001} for _ in ROLES]  # ties the group to this node
+        for claim, role in zip(claims, ROLES, strict=True):
+            if gpus:
+                claim["GPU"] = self._gpus[role] * (servers if role == "server" else 1)
+        self._group = ray.util.placement_group(claims, strategy="STRICT_PACK")
         if not self._group.wait(RESERVE):
             ray.util.remove_placement_group(self._group)
             raise ProcessError(
@@ -48,11 +52,11 @@ class Placement:
             )
 
     def central(self, role: str) -> dict[str, Any]:
-        """Ray's options for the learner or the policy server."""
+        """Ray's options for the learner or a policy server."""
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
         strategy = PlacementGroupSchedulingStrategy(self._group, placement_group_bundle_index=ROLES.index(role))
-        return {"scheduling_strategy": strategy, "num_gpus": self._gpus}
+        return {"scheduling_strategy": strategy, "num_gpus": self._gpus[role]}
 
     def actor(self) -> dict[str, Any]:
         """Ray's options for an actor process."""
@@ -63,6 +67,14 @@ class Placement:
         import ray
 
         ray.util.remove_placement_group(self._group)
+
+
+def shares(gpus: float, servers: int) -> dict[str, float]:
+    """GPUs of the learner and of each policy server: whole ones where there are enough, else parts of one."""
+    if gpus >= 1 + servers:
+        return {"learner": 1.0, "server": 1.0}
+    half = 1.0 if gpus >= 2 else gpus / 2
+    return {"learner": half, "server": math.floor(half / servers * 1000) / 1000}
 
 
 def _nodes() -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -68,7 +68,7 @@ class Processes:
         self.pool: ActorPool | None = None
         self._gate: Gate | None = None
         self._cluster = cluster
-        self._placement = Placement(cluster, config.actors.cpus)
+        self._placement = Placement(cluster, config.actors.cpus, config.server.replicas)
         try:
             self._sealed = self._seal(allow_open_replay)
             self._open(resume, update)
