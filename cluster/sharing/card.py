@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from policy.checkpoint import Checkpoint
 
+NOTHING: tuple[Any, ...] = (None, "", [], {})
+"""What is not worth a line; a seed of 0 is."""
+
 # A test runs it: a reader needs nothing of Ocelot.
 WITHOUT_OCELOT = """\
 import json
@@ -124,5 +127,5 @@ def _estimate(estimate: Estimate, digits: int) -> str:
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
-        return "; ".join(f"{key} {_shown(part)}" for key, part in value.items() if part)
+        return "; ".join(f"{key} {_shown(part)}" for key, part in value.items() if part not in NOTHING)
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

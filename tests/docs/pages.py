@@ -62,3 +62,12 @@ def commands(page: Path) -> list[Command]:
         about = {marker: text} if marker else {}
         found += [Command(page.name, line[2:].strip(), **about) for line in content.splitlines() if line[:2] == "$ "]
     return found
+
+
+def mentions(page: Path) -> list[str]:
+    """Commands of ours within the text of a page, and in blocks that are no console's; placeholders included."""
+    found = re.findall(r"`ocelot ([^`\n]+)`", page.read_text())
+    for _, _, language, _, content in blocks(page):
+        if language in ("", "sh", "bash", "shell"):
+            found += re.findall(r"^(?:\$ )?ocelot (.+?)(?: {2,}|$| #)", content, re.MULTILINE)
+    return found

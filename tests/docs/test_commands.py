@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from tests.docs.pages import PAGES, ROOT, Command, commands, files
+from tests.docs.pages import PAGES, ROOT, Command, commands, files, mentions
 
 EVERY = [command for page in PAGES for command in commands(page)]
 TUTORIAL = "your-environment.md"
@@ -36,9 +36,7 @@ def test_the_command_line_takes_it(command: Command):
 
 def parse(arguments: list[str]) -> None:
     """Reads arguments as `ocelot` does, and runs nothing."""
-    from cluster.cli import app
-
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(app())
     context = command.make_context("ocelot", list(arguments), resilient_parsing=True)
     while hasattr(command, "commands"):
         name = arguments.pop(0)
@@ -48,6 +46,28 @@ def parse(arguments: list[str]) -> None:
         command = command.commands[name]
         if not hasattr(command, "commands") and not {"--help", "--help-config"} & set(arguments):
             context = command.make_context(name, list(arguments), parent=context)  # raises on an unknown option
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_within_the_text_exist_with_their_options(page: Path):
+    for mention in mentions(page):
+        known = typer.main.get_command(app())
+        for word in re.split(r"[\s,;]+", mention):
+            names = word.replace("\\|", "|").split("|")
+            if not hasattr(known, "commands") or not re.fullmatch(r"[a-z]+", names[0]):
+                break
+            missing = set(names) - known.commands.keys()
+            assert not missing, f"{page.name}: there is no `ocelot {mention}`"
+            known = known.commands[names[0]]
+        options = {name for parameter in known.params for name in (*parameter.opts, *parameter.secondary_opts)}
+        unknown = set(re.findall(r"--[a-z][a-z-]+", mention)) - options - {"--help"}
+        assert not unknown, f"{page.name}: `ocelot {mention}` has no {', '.join(unknown)}"
+
+
+def app():
+    from cluster.cli import app
+
+    return app
 
 
 def run(command: Command, folder: Path) -> None:
