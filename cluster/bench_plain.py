@@ -116,6 +116,17 @@ class PlainDecoder(nn.Module):
         mask: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Feeds tokens int64 [B, T] behind `at` cached ones and draws the next, int64 [B, 1]."""
+        hidden = self.hidden(tokens, at, images, mask)
+        return choose(functional.linear(hidden.float(), self.head))[1] + self.start
+
+    def hidden(
+        self,
+        tokens: torch.Tensor,
+        at: int,
+        images: tuple[torch.Tensor, int] | None = None,
+        mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """The hidden state of the last of tokens int64 [B, T] behind `at` cached ones, [B, width]."""
         count = tokens.shape[1]
         x = self.embedding(tokens) + self.position.weight[at : at + count]
         if images is not None:
@@ -125,8 +136,7 @@ class PlainDecoder(nn.Module):
             mask = self.mask[:count, :count]
         for block in self.blocks[:-1]:
             x = block(x, at, mask, False)
-        hidden = self.norm(self.blocks[-1](x, at, mask, True))[:, 0]
-        return choose(functional.linear(hidden.float(), self.head))[1] + self.start
+        return self.norm(self.blocks[-1](x, at, mask, True))[:, 0]
 
 
 def choose(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

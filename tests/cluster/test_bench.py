@@ -1,12 +1,17 @@
 """Benchmarks report what they are held against, and measure the real processes."""
 
 import json
+from dataclasses import replace
 
 import pytest
+import torch
 
-from cluster import bench_engine, bench_loop
+from cluster import bench_decode, bench_engine, bench_loop, bench_serve
 from cluster.bench import Figure, result
+from cluster.bench_decode import compare
 from cluster.bench_engine import TASK, play
+from cluster.bench_plain import PlainDecoder
+from cluster.bench_works import CONTEXT, Work
 from policy.config import PolicyConfig
 
 SMALL = PolicyConfig(layers=1, width=16, heads=2, feedforward=16, context=32)
@@ -31,6 +36,42 @@ def test_the_workload_is_whole_episodes():
     assert played.tokens.shape == (60, 4, played.layout.observation_tokens)
     assert played.reset[0].all()
     assert 4 < played.reset.sum() < 60
+
+
+def test_decoding_is_held_against_what_a_person_would_write(monkeypatch):
+    monkeypatch.setitem(bench_decode.MODELS, "small", replace(SMALL, context=CONTEXT))
+    work = Work("64 tokens", observed=61, acting=2, choices=8, patches=2)
+    figures = {figure.name.partition(": ")[2]: figure for figure in compare("small", work, threads=2, repeats=2)}
+    for name in ("engine", "plain", "staggered", "sliding"):
+        for dtype in ("float32", "bfloat16"):
+            assert figures[f"{name}, {dtype}"].value > 0
+    plain = max(figures[f"plain, {dtype}"].value for dtype in ("float32", "bfloat16"))
+    assert figures["engine against plain"].baseline == plain
+    assert figures["engine against recompute"].baseline == figures["recompute, float32"].value
+    assert figures["sliding against engine"].ratio > 0
+    assert "gpt2" not in " ".join(figures)  # which sees no images
+
+
+def test_the_plain_decoder_is_one():
+    """Its cache gives what it gives without one, so that it is held against nothing easier than the engine's work."""
+    work = Work("3 tokens", observed=1, acting=1, choices=4)
+    torch.manual_seed(0)
+    plain = PlainDecoder(replace(SMALL, context=CONTEXT), work, torch.float32)
+    tokens = torch.cat([plain.tokens[0], plain.separator, plain.separator + 0, plain.tokens[1]], dim=1)
+    whole = plain.hidden(tokens, 0)
+    plain.hidden(tokens[:, :2], 0)
+    assert torch.allclose(plain.hidden(tokens[:, 2:], 2), whole, atol=1e-5)
+
+
+@pytest.mark.timeout(120)
+def test_the_server_is_held_against_the_engine(ray_cluster, monkeypatch):
+    monkeypatch.setitem(bench_serve.MODELS, "small", replace(SMALL, context=CONTEXT))
+    figures = bench_serve.serve("small", "float32", seconds=0.3, repeats=2)
+    assert [figure.unit for figure in figures] == ["env steps/s", "env steps/s", "ms", "env steps/s"]
+    alone, served, _, frozen = figures
+    assert served.baseline == alone.value
+    assert served.value > 0
+    assert frozen.value > 0
 
 
 @pytest.mark.timeout(120)
