@@ -30,7 +30,7 @@ reliability: $(INSTALLED)
 	OCELOT_RELIABILITY=1 $(BIN)/pytest tests/cluster/test_finetune.py tests/cluster/test_faults.py tests/cluster/test_hosts.py
 
 docs: $(INSTALLED)
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 format: $(INSTALLED)
 	$(BIN)/ruff format .
