@@ -1,7 +1,7 @@
 """Decoder-only transformer, pre-norm; one code path for training and for decoding from a cache."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -19,10 +19,36 @@ def rotary(places: int, key: int) -> tuple[torch.Tensor, torch.Tensor]:
     return angle.cos().float(), angle.sin().float()
 
 
-def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Rotates pairs (i, i + key/2) of x [..., key]; cos and sin broadcast against [..., key/2]."""
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+class Turn(torch.autograd.Function):
+    """Rotary positions: queries and keys inside their joint projection, turned in place, pairs (i, i + key / 2) each.
+
+    Autograd's own way back through slices would fill and add whole tensors for each part.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, joint: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, heads: int) -> torch.Tensor:
+        """joint [..., 3 width], written to; cos and sin [..., 1, 1, key / 2]."""
+        ctx.save_for_backward(cos, sin)
+        ctx.heads = heads
+        ctx.mark_dirty(joint)
+        _turn(joint, cos, sin, heads)
+        return joint
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
+        """The gradient turned back."""
+        cos, sin = ctx.saved_tensors
+        result = gradients[0].clone(memory_format=torch.contiguous_format)
+        _turn(result, cos, -sin, ctx.heads)
+        return result, None, None, None
+
+
+def _turn(joint: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, heads: int) -> None:
+    """Turns queries and keys of a contiguous joint [..., 3 width] in place."""
+    first, second = joint.view(*joint.shape[:-1], 3, heads, -1)[..., :2, :, :].chunk(2, dim=-1)
+    crossed = first * sin
+    first.mul_(cos).addcmul_(second, sin, value=-1.0)
+    second.mul_(cos).add_(crossed)
 
 
 class Block(nn.Module):
@@ -72,14 +98,14 @@ class Block(nn.Module):
             [K, width], or [W, width].
         """
         count, width = x.shape
-        qkv = self.qkv(self.norm_attention(x)).view(count, 3, self.heads, width // self.heads)
-        turned = rotate(qkv[:, :2], cos, sin)  # [K, 2, heads, key]
+        joint = Turn.apply(self.qkv(self.norm_attention(x)), cos, sin, self.heads)
+        parts_of = joint.view(count, 3, self.heads, width // self.heads).unbind(1)  # each [K, heads, key]
         attended, at = [], 0
         for rows, size in parts:
             these = slice(at, at + rows * size)
             q, k, v = (
                 each[these].view(rows, size, self.heads, -1).transpose(1, 2)  # [timesteps, heads, size, key]
-                for each in (turned[:, 0], turned[:, 1], qkv[:, 2])
+                for each in parts_of
             )
             one = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
             attended.append(one.transpose(1, 2).reshape(rows * size, width))
@@ -117,9 +143,8 @@ class Block(nn.Module):
             [B, T, width], or [B, 1, width] with `only`, or [W, width] with `wanted`.
         """
         rows, count, width = x.shape
-        qkv = self.qkv(self.norm_attention(x)).view(rows, count, 3, self.heads, width // self.heads)
-        turned = rotate(qkv[:, :, :2], cos, sin)  # [B, T, 2, heads, key]
-        q, k, v = turned[:, :, 0], turned[:, :, 1], qkv[:, :, 2]  # each [B, T, heads, key]
+        joint = Turn.apply(self.qkv(self.norm_attention(x)), cos, sin, self.heads)
+        q, k, v = joint.view(rows, count, 3, self.heads, width // self.heads).unbind(2)  # each [B, T, heads, key]
         if only is not None:
             x = x.gather(1, only.expand(rows, 1, width))  # [B, 1, width]
             q = q.gather(1, only.unsqueeze(-1).expand(rows, 1, *q.shape[2:]))  # [B, 1, heads, key]

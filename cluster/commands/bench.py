@@ -95,6 +95,19 @@ def loop(quick: Quick = False, dtype: Dtype = "float32", json: Json = None) -> N
     write_json(json, bench.result(figures))
 
 
+@app.command()
+def train(quick: Quick = False, json: Json = None) -> None:
+    """The learner on one thread, against plain PyTorch and Hugging Face's GPT-2; and how long it waits for Reverb."""
+    from cluster import bench
+    from cluster.bench_train import SIZES
+    from cluster.bench_train import train as measure
+
+    seconds, repeats = _effort(quick)
+    figures = measure(["4x128"] if quick else list(SIZES), seconds, repeats)
+    bench.show(figures)
+    write_json(json, bench.result(figures))
+
+
 def _effort(quick: bool) -> tuple[float, int]:
     """Seconds of one measurement, and how often it is repeated."""
     return (2.0, 3) if quick else (10.0, 5)

@@ -1,0 +1,40 @@
+"""The training benchmark: alike work for all contestants, and rates from real updates."""
+
+import pytest
+
+from cluster import bench_train
+from cluster.bench_train_plain import plain
+from policy.config import PolicyConfig
+from replay.batch import collate
+
+SMALL = PolicyConfig(layers=1, width=16, heads=2, feedforward=16, context=32)
+
+
+def test_figures_hold_ours_against_the_baselines(monkeypatch):
+    monkeypatch.setattr(bench_train, "SIZES", {"small": (SMALL, 4), "4x128": (SMALL, 4)})
+    figures = {figure.name: figure for figure in bench_train.train(["small"], seconds=0.2, repeats=2)}
+    for name in ("plain PyTorch", "ocelot bc", "ocelot iql"):
+        for precision in bench_train.PRECISIONS:
+            assert figures[f"{name} small {precision}"].value > 0
+    assert figures["ocelot bc small against plain PyTorch"].repeats == 2
+    assert 0 <= figures["share of the time that ocelot bc 4x128 waits for Reverb"].value < 1
+
+
+def test_the_plain_transformer_learns():
+    """It is no straw man: the same batch again and again is learned by heart."""
+    batch = collate(bench_train.windows(2, 32))
+    update = plain(SMALL, batch, "float32", learning_rate=1e-2)
+    losses = [update() for _ in range(80)]
+    assert losses[-1] < 0.3 * losses[0]
+
+
+def test_windows_fill_the_context():
+    (window,) = bench_train.windows(1, 256)
+    assert window.tokens.size <= 256 < window.tokens.size + window.tokens.shape[1]
+    window.check()
+
+
+@pytest.mark.parametrize("size", bench_train.SIZES)
+def test_sizes_are_those_that_they_are_called(size):
+    config, _ = bench_train.SIZES[size]
+    assert size == f"{config.layers}x{config.width}"
