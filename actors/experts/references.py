@@ -54,20 +54,26 @@ def load(task: str) -> Reference:
         ExpertError: when the task was not measured, the file is damaged, or its expert is no better than random, so
             that scores would mean nothing.
     """
+    reference = find(task)
+    if reference is None:
+        raise ExpertError(
+            f"{task}: no reference returns, so no normalised score; measured are {', '.join(known())}. "
+            f"Measure it: ocelot experts measure {task}"
+        )
+    if not reference.meaningful:
+        raise ExpertError(
+            f"{task}: its expert returns {reference.expert.mean:.1f} on average and random actions "
+            f"{reference.random.mean:.1f}, so it has no score; give it a better expert and measure it again"
+        )
+    return reference
+
+
+def find(task: str) -> Reference | None:
+    """As `load`, but None where nobody measured it, and whatever the expert is worth. Raises ExpertError for damage."""
     for path in (_own(), SHIPPED):
-        if task not in files.read_json(path):
-            continue
-        reference = entry(task, path)
-        if not reference.meaningful:
-            raise ExpertError(
-                f"{task}: its expert returns {reference.expert.mean:.1f} on average and random actions "
-                f"{reference.random.mean:.1f}, so it has no score; give it a better expert and measure it again"
-            )
-        return reference
-    raise ExpertError(
-        f"{task}: no reference returns, so no normalised score; measured are {', '.join(known())}. "
-        f"Measure it: ocelot experts measure {task}"
-    )
+        if task in files.read_json(path):
+            return entry(task, path)
+    return None
 
 
 def entry(task: str, path: Path | None = None) -> Reference:
@@ -103,10 +109,8 @@ def up_to_date(task: str, episodes: int, seed: int, path: Path | None = None) ->
 
 def measured(task: str) -> float:
     """Mean return of random actions; NaN where nobody measured it. Raises ExpertError for a damaged file."""
-    for path in (_own(), SHIPPED):
-        if task in files.read_json(path):
-            return entry(task, path).random.mean
-    return math.nan
+    found = find(task)
+    return math.nan if found is None else found.random.mean
 
 
 def known() -> list[str]:
