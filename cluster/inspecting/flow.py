@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from cluster.config_files import read_yaml
 from cluster.inspecting.errors import InspectError
 from cluster.rundir import RunDirectory
-from cluster.watching.events import read_scalars
+from cluster.watching.events import mean_over_time, read_scalars
 from cluster.watching.timing_tree import timing_tree
 from policy.checkpoint import WEIGHTS
 
@@ -23,7 +21,7 @@ class Stream:
     source: str
     to: str
     rate: float
-    """Units a second: the median over the run."""
+    """Units a second: the mean over the run."""
     unit: str
     bytes: float | None
     """A second; None where nothing that counts is sent."""
@@ -36,39 +34,38 @@ def read_flow(run: RunDirectory) -> tuple[list[Stream], dict[str, float]]:
         InspectError: it was never logged, or is no fine-tuning run.
     """
     points = read_scalars(run.path)
-    middle = {tag: float(np.median([value for _, value in values])) for tag, values in points.items() if values}
-    if "charts/steps_per_second" not in middle:
+    mean = {tag: mean_over_time(values) for tag, values in points.items() if values}
+    if "charts/steps_per_second" not in mean:
         raise InspectError(
             f"{run.path} has measured no flow yet: only runs of `ocelot finetune` have one, from their second point "
             "in TensorBoard on"
         )
-    window = middle.get("replay/window_bytes")
+    window = mean.get("replay/window_bytes")
 
     def of_windows(rate: float) -> float | None:
         return None if window is None else rate * window
 
     streams = [
-        Stream("environments", "actors", middle["charts/steps_per_second"], "environment steps", None),
-        Stream("actors", "policy server", middle.get("policy/actions_per_second", 0.0), "observations", None),
+        Stream("environments", "actors", mean["charts/steps_per_second"], "environment steps", None),
+        Stream("actors", "policy server", mean.get("policy/actions_per_second", 0.0), "observations", None),
     ]
     for lead, source, to in (
         ("replay/inserts_per_second/", "actors and demonstrations", "replay"),
         ("replay/samples_per_second/", "replay", "learner"),
     ):
-        for tag, rate in sorted(middle.items()):
+        for tag, rate in sorted(mean.items()):
             if tag.startswith(lead):
                 table = tag.removeprefix(lead)
                 streams.append(Stream(source, f"{to}, table {table}", rate, "windows", of_windows(rate)))
-    updates = middle["charts/updates_per_second"]
-    tokens = updates * middle.get("losses/tokens", 0.0)
+    updates = mean["charts/updates_per_second"]
+    tokens = updates * mean.get("losses/tokens", 0.0)
     streams.append(Stream("windows", "learner", tokens, "tokens", None))
     streams.append(Stream("learner", "policy", updates, "updates", None))
     every = read_yaml(run.path / "config.yaml")["server"]["publish_every"]
     latest = run.latest_checkpoint()
     weights = None if latest is None else (latest / WEIGHTS).stat().st_size * updates / every
     streams.append(Stream("learner", "policy server", updates / every, "publications", weights))
-    shares = {tag: [value for _, value in values] for tag, values in points.items() if tag.startswith("time/")}
-    return streams, {tag: float(np.mean(values)) for tag, values in shares.items()}
+    return streams, {tag: share for tag, share in mean.items() if tag.startswith("time/")}
 
 
 def drawn(streams: list[Stream], shares: dict[str, float]) -> "RenderableType":

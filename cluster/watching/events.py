@@ -2,8 +2,9 @@
 
 import sys
 import types
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 
 def without_tensorflow() -> None:
@@ -12,12 +13,29 @@ def without_tensorflow() -> None:
     sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("tensorboard.compat.notf"))
 
 
-def read_scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """Step and value of every point of a run, by tag, oldest first; what a resumed run replaced is left out."""
+class Point(NamedTuple):
+    """One point of a scalar."""
+
+    seconds: float
+    """Since 1970."""
+    step: int
+    value: float
+
+
+def read_scalars(folder: Path) -> dict[str, list[Point]]:
+    """Every point of a run, by tag, oldest first; what a resumed run replaced is left out."""
     without_tensorflow()
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     everything = {"scalars": 0, "images": 1, "histograms": 1, "compressedHistograms": 1, "tensors": 1}  # 0: keep all
     events: Any = EventAccumulator(str(folder), size_guidance=everything)
     events.Reload()
-    return {tag: [(point.step, point.value) for point in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    return {tag: [Point(*point) for point in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+def mean_over_time(points: list[Point]) -> float:
+    """Of a rate or share whose points each stand for the time since the point before."""
+    if len(points) == 1:
+        return points[0].value
+    lasted = [now.seconds - before.seconds for before, now in pairwise(points)]
+    return sum(time * point.value for time, point in zip(lasted, points[1:], strict=True)) / max(sum(lasted), 1e-9)

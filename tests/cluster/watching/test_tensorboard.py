@@ -4,7 +4,6 @@ import io
 import json
 import re
 import shutil
-import subprocess
 import sys
 import time
 import urllib.parse
@@ -14,6 +13,7 @@ import pytest
 from PIL import Image
 
 from cluster.monitor import FIRST, MonitorError, names, start
+from tests.cluster.browser import browser
 from tests.cluster.small import CARTPOLE, PENDULUM
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -115,13 +115,10 @@ def test_names_are_what_tells_runs_apart(tmp_path):
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs a browser: apt-get install chromium")
-def test_the_page_loads_in_a_browser_and_draws_the_charts(url, tmp_path):
-    command = [str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-    command += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    command += [f"--user-data-dir={tmp_path}", "--virtual-time-budget=20000", "--window-size=1400,1000", "--dump-dom"]
-    page = subprocess.run([*command, f"{url}#{FIRST}"], capture_output=True, text=True, timeout=150).stdout
-    assert "1. Is it learning?" in page
-    for chart in ("interquartile mean of the evaluations' scores", f"{CARTPOLE}: score", "samples per insert"):
-        assert chart in page
-    for run in ("offline", "watched"):
-        assert run in page
+def test_the_pages_load_in_a_browser_and_draw_the_charts(url, tmp_path):
+    with browser(str(BROWSER), tmp_path) as text_of:
+        first = ("1. Is it learning?", "2. Is it healthy?", "interquartile mean of the evaluations' scores", "watched")
+        text_of(f"{url}#{FIRST}", first)
+        text_of(f"{url}#images", (f"eval/clip/{CARTPOLE}", f"eval/stills/{PENDULUM}"))
+        text_of(f"{url}#text", ("run/config", "run/time"))
+        text_of(f"{url}#timeseries", ("/steps_per_second", "offline"))
