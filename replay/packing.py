@@ -1,12 +1,15 @@
 """Windows as bytes, and many windows as a few arrays, so that no store and no checkpoint needs pickle."""
 
 import math
+import struct
 from collections.abc import Sequence
 from dataclasses import fields
 
 import numpy as np
 
 from replay.trajectory import DTYPES, Trajectory
+
+FIELDS = {field.name: np.dtype(DTYPES.get(field.name, np.uint8)) for field in fields(Trajectory)}  # a task is text
 
 
 def pack(windows: Sequence[Trajectory]) -> dict[str, np.ndarray]:
@@ -43,15 +46,13 @@ def encode(window: Trajectory) -> bytes:
 
 def decode(data: bytes) -> Trajectory:
     """The inverse of `encode`."""
-    names = [field.name for field in fields(Trajectory)]
     shapes, at = [], 0
-    for _ in names:
-        (dimensions,) = np.frombuffer(data, dtype="<i4", count=1, offset=at)
-        shapes.append(tuple(np.frombuffer(data, dtype="<i4", count=dimensions, offset=at + 4).tolist()))
-        at += 4 * (1 + int(dimensions))
+    for _ in FIELDS:
+        (dimensions,) = struct.unpack_from("<i", data, at)
+        shapes.append(struct.unpack_from(f"<{dimensions}i", data, at + 4))
+        at += 4 * (1 + dimensions)
     arrays = {}
-    for name, shape in zip(names, shapes, strict=True):
-        dtype = np.dtype(np.uint8 if name == "task" else DTYPES[name])
+    for (name, dtype), shape in zip(FIELDS.items(), shapes, strict=True):
         count = math.prod(shape)
         # A copy, since arrays over bytes cannot be written to.
         arrays[name] = np.frombuffer(data, dtype=dtype, count=count, offset=at).reshape(shape).copy()
