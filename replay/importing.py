@@ -52,7 +52,7 @@ def import_dataset(
         if kept_id != found:
             (staging / kept_id).parent.mkdir(parents=True, exist_ok=True)
             (staging / found).rename(staging / kept_id)
-        with _datasets_at(staging):
+        with datasets_at(staging):
             demonstrations = Demonstrations(kept_id, layout_of(of))
             for index in range(len(demonstrations)):
                 demonstrations.episode(index)
@@ -77,7 +77,7 @@ def _fetch(source: str, staging: Path) -> str:
 
     staging.mkdir(parents=True, exist_ok=True)
     try:
-        with _datasets_at(staging):
+        with datasets_at(staging):
             minari.download_dataset(source)
             ids = list(minari.list_local_datasets())
     except Exception as error:  # of whichever client its remote uses
@@ -115,7 +115,7 @@ def _metadata(data: Path, source: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _datasets_at(folder: Path) -> Iterator[None]:
+def datasets_at(folder: Path) -> Iterator[None]:
     """Lets Minari keep its datasets there for a while."""
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = str(folder)
