@@ -1,5 +1,6 @@
 """ocelot evaluate."""
 
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -58,6 +59,8 @@ def evaluate(
     for row in rows:
         table.add_row(row["task"], _acting(row), _figure(row["mean_return"], 1), _figure(row["score"], 2))
     Console().print(table)
+    for line in _by_domain(rows):
+        typer.echo(line)
     write_json(json, rows)
 
 
@@ -72,6 +75,19 @@ def _with_score(row: dict[str, Any]) -> dict[str, Any]:
     known = find(row["task"])
     score = known and mean_of_means([known.score(returns)])._asdict()
     return row | {"mean_return": mean_of_means([returns])._asdict(), "score": score}
+
+
+def _by_domain(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Where there are several tasks: percent of the expert by domain and over domains, for each way of acting."""
+    from cluster.reference_scores import domain_scores
+
+    for acting in dict.fromkeys(map(_acting, rows)):
+        scores = domain_scores({row["task"]: row["returns"] for row in rows if _acting(row) == acting})
+        if len(scores.tasks) > 1:
+            domains = ", ".join(f"{domain} {score:.0f}" for domain, score in scores.domains.items())
+            yield f"Percent of the expert, {acting}: {domains}; mean over domains {scores.mean:.0f}"
+        if scores.excluded:
+            yield f"Without a score: {', '.join(scores.excluded)}"
 
 
 def _acting(row: dict[str, Any]) -> str:
