@@ -1,8 +1,11 @@
 """What can be played, and what is known of a task."""
 
+import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
+
+import numpy as np
 
 from policy.spaces import leaves
 
@@ -14,6 +17,24 @@ def known_tasks() -> list[str]:
     return domains.names()
 
 
+def missing_domains() -> dict[str, str]:
+    """Domains that do not load on this machine, and why."""
+    from actors import domains
+
+    return domains.missing()
+
+
+def list_lines(tasks: list[str]) -> Iterator[str]:
+    """A paragraph for each domain: its name, how many tasks it has, and their names."""
+    by_domain: dict[str, list[str]] = {}
+    for task in tasks:
+        domain, _, name = task.partition("/")
+        by_domain.setdefault(domain, []).append(name)
+    for domain, names in by_domain.items():
+        yield f"{domain}/ ({len(names)})"
+        yield textwrap.fill("  ".join(names), 118, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+
+
 def describe_task(task: str) -> dict[str, Any]:
     """Spaces, tokens a step, qualities of demonstrations, reference scores.
 
@@ -22,6 +43,7 @@ def describe_task(task: str) -> dict[str, Any]:
     """
     from actors import domains
     from actors.experts import registry
+    from actors.experts.versions import versions
     from cluster.reference_scores import find
     from policy.text import TextTokenizer
 
@@ -32,9 +54,12 @@ def describe_task(task: str) -> dict[str, Any]:
         "observation": layout.observation,
         "action": layout.action,
         "observation_tokens": layout.observation_tokens,
+        "patches": layout.patches,
+        "text_tokens": sum(leaf.size for leaf in layout.observation_leaves if leaf.kind == "text"),
         "action_tokens": layout.action_tokens,
         "step_tokens": layout.step_tokens,
         "discount": domains.discount(task),
+        "versions": versions(task),
         "demonstrations": registry.qualities(task),
         "reference": asdict(reference) if reference else None,
     }
@@ -46,10 +71,14 @@ def task_lines(description: dict[str, Any]) -> Iterator[str]:
     for part in ("observation", "action"):
         for name, space in leaves(description[part]):
             yield f"  {part}{f' {name}' if name else ''}: {_space(space)}"
-    yield (
-        f"  tokens a step: {description['step_tokens']} ({description['observation_tokens']} observation, 1 separator, "
-        f"{description['action_tokens']} action)"
-    )
+    parts = {"text": description["text_tokens"], "image patches": description["patches"]}
+    known = [f"{count} {kind}" for kind, count in parts.items() if count]
+    observed = f"{description['observation_tokens']} observation"
+    if known:
+        observed += f" (with {' and '.join(known)})"
+    action = f"1 separator, {description['action_tokens']} action"
+    yield f"  tokens a step: {description['step_tokens']} ({observed}, {action})"
+    yield f"  depends on: {', '.join(f'{name} {version}' for name, version in description['versions'].items())}"
     yield f"  discount: {description['discount']:g}"
     yield f"  demonstrations can be recorded in quality: {', '.join(description['demonstrations'])}"
     reference = description["reference"]
@@ -64,7 +93,9 @@ def _space(space: dict[str, Any]) -> str:
         case "discrete":
             return f"one of {space['n']}"
         case "multi_discrete":
-            return f"each one of {space['nvec']}"
+            choices = np.asarray(space["nvec"])
+            counts = " or ".join(map(str, np.unique(choices)))
+            return f"{choices.size} values in shape {choices.shape}, each one of {counts}"
         case "multi_binary":
             return f"{space['n']} bits"
         case _:

@@ -12,12 +12,14 @@ def domains(
     json: Json = None,
 ) -> None:
     """Lists what can be played; of one task: spaces, tokens a step, experts, reference scores."""
-    from cluster.tasks import describe_task, known_tasks, task_lines
+    from cluster.tasks import describe_task, known_tasks, list_lines, missing_domains, task_lines
 
     if task is None:
         names = known_tasks()
-        for name in names:
-            typer.echo(name)
+        for line in list_lines(names):
+            typer.echo(line)
+        for domain, why in missing_domains().items():
+            typer.echo(f"{domain}/ does not load here: {why}", err=True)
         typer.echo("Any other registered Gymnasium environment: gym/ID, or gym/my_package:ID of a package of yours.")
         write_json(json, names)
         return
