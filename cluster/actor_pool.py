@@ -21,6 +21,7 @@ LOG = logging.getLogger("ocelot")
 IN_A_ROW = 5  # deaths of one actor, none of which made it through more steps than PROGRESS
 PROGRESS = 1000
 ANSWER = 5.0  # seconds that an actor may take to say where it is
+BEGINS = 120.0  # seconds that an actor may be silent before its first step
 WAITED = 60.0  # seconds after which it is said that an actor has no place to run
 
 
@@ -249,7 +250,10 @@ class ActorPool:
     def _look_at_silence(self, member: Member) -> None:
         """Replaces an actor that acted and answers no more: frozen, or on a machine that was cut off."""
         silent = time.monotonic() - member.since
-        if member.here and silent > self._config.actors.silent:
+        patience = self._config.actors.silent
+        if not member.steps:
+            patience = max(patience, BEGINS)  # imports keep it from answering before its first step
+        if member.here and silent > patience:
             self._bury(member, ProcessError(f"it has not answered for {silent:.0f} s"))
         elif not member.here and not member.waited_for and silent > WAITED:
             member.waited_for = True

@@ -92,7 +92,7 @@ def story(disk: Path, tmp_path_factory: pytest.TempPathFactory, reliability: lis
         tasks=[{"name": TASK}],
         policy=PRETRAIN["policy"],
         schedule=[{"objective": "bc", "batch": 4, "data": {"online": 1.0}}],
-        actors={"processes": 2, "environments": 4, "steps": STEPS, "silent": 5.0, "lead": 10},
+        actors={"processes": 2, "environments": 4, "steps": STEPS, "silent": 12.0, "lead": 10},
     )
     command = [sys.executable, "-m", "cluster", "finetune", str(write(folder / "run.yaml", config))]
     run = RunDirectory(disk / "faults")
