@@ -80,7 +80,7 @@ def drawn(streams: list[Stream], shares: dict[str, float]) -> "RenderableType":
         size = "" if each.bytes is None else human(each.bytes)
         table.add_row(each.source, each.to, f"{each.rate:,.1f}", each.unit, size)
     return Group(
-        "What flows a second (medians over the run)",
+        "What flows a second (means over the run)",
         "",
         table,
         "",

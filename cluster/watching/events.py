@@ -30,7 +30,10 @@ def read_scalars(folder: Path) -> dict[str, list[Point]]:
     everything = {"scalars": 0, "images": 1, "histograms": 1, "compressedHistograms": 1, "tensors": 1}  # 0: keep all
     events: Any = EventAccumulator(str(folder), size_guidance=everything)
     events.Reload()
-    return {tag: [Point(*point) for point in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    return {
+        tag: [Point(each.wall_time, each.step, each.value) for each in events.Scalars(tag)]
+        for tag in events.Tags()["scalars"]
+    }
 
 
 def mean_over_time(points: list[Point]) -> float:
