@@ -72,10 +72,10 @@ def task_lines(description: dict[str, Any]) -> Iterator[str]:
         for name, space in leaves(description[part]):
             yield f"  {part}{f' {name}' if name else ''}: {_space(space)}"
     parts = {"text": description["text_tokens"], "image patches": description["patches"]}
-    known = [f"{count} {kind}" for kind, count in parts.items() if count]
+    kinds = [f"{count} {kind}" for kind, count in parts.items() if count]
     observed = f"{description['observation_tokens']} observation"
-    if known:
-        observed += f" (with {' and '.join(known)})"
+    if kinds:
+        observed += f" (with {' and '.join(kinds)})"
     action = f"1 separator, {description['action_tokens']} action"
     yield f"  tokens a step: {description['step_tokens']} ({observed}, {action})"
     yield f"  depends on: {', '.join(f'{name} {version}' for name, version in description['versions'].items())}"
