@@ -2,6 +2,7 @@
 
 import json
 import logging
+import secrets
 import shutil
 import sys
 from pathlib import Path
@@ -83,13 +84,15 @@ class Processes:
             shutil.rmtree(folder, ignore_errors=True)  # of an attempt that did not reach its first checkpoint
         elif (resume / REPLAY).exists():
             put_back(resume / REPLAY, folder)
+        # Named anew each time: what a killed driver has left in a cluster may not be gone yet.
+        name = f"{self.run.path.name} {secrets.token_hex(4)}"
         # Paced by the driver, actors and learner would wait for each other if a limiter paced them as well.
         filled = {"online"} if self.config.actors.steps is None else set()
         self.replay = ReplayServer(
             self.config.replay,
             folder,
             self.config.replay.limited(schedule.tables, filled),
-            name=f"replay of {self.run.path.name}",
+            name=f"replay of {name}",
             seed=self.config.run.seed,
             sealed=self._sealed,
         )
@@ -102,7 +105,7 @@ class Processes:
             print(f"Warning: {warning}", file=sys.stderr, flush=True)
         self._from_afar = self.replay.address
         if self._cluster and self.config.replay.backend == "reverb" and self._sealed:
-            self._gate = Gate(f"gate of {self.run.path.name}", self.replay.address)
+            self._gate = Gate(f"gate of {name}", self.replay.address)
             self._from_afar = self._gate.address
         self._start_learner(resume)
         self._published = Version(self.incarnation, update), put_weights(self.begin.model)
@@ -129,12 +132,12 @@ class Processes:
         return version.update
 
     def server_alive(self) -> bool:
-        """Whether the policy server's process is there."""
+        """Whether the policy servers' processes are there and answer."""
         import ray
 
         try:
             get(self.server.stats(), timeout=ANSWER)
-        except ray.exceptions.RayActorError:
+        except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError):
             return False
         return True
 
