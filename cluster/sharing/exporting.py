@@ -40,8 +40,10 @@ def export(checkpoint: str | Path, out: Path, name: str | None = None) -> list[P
     with writing(out), tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
         whole = Path(scratch) / "folder"
         whole.mkdir()
-        for file in (files.CONFIG, files.WEIGHTS):
-            shutil.copyfile(folder / file, whole / file)
+        shutil.copyfile(folder / files.WEIGHTS, whole / files.WEIGHTS)
+        config = json.loads((folder / files.CONFIG).read_text())
+        config["extra"]["provenance"] = known  # in place of the run's own, which names folders of this machine
+        (whole / files.CONFIG).write_text(json.dumps(config, indent=2) + "\n")
         if loaded.text is not None:
             (whole / TOKENIZER).write_bytes(loaded.text.model)
         results = {"provenance": known, "evaluations": [asdict(each) for each in found]}

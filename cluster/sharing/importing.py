@@ -33,6 +33,8 @@ class Extra(BaseModel):
     """Whether it acts with return tokens, and how strongly these lean."""
     return_scales: dict[str, list[float]] = {}
     """By task, returns-to-go of the first and the last return token."""
+    provenance: dict[str, Any] = {}
+    """Where it comes from, as its author says."""
 
 
 def take_in(folder: Path, out: Path) -> Checkpoint:

@@ -66,7 +66,7 @@ def provenance(checkpoint: Path, extra: dict[str, Any]) -> dict[str, Any]:
     known: dict[str, Any] = {key: extra[key] for key in ("arm", "seed", "updates", "env_steps") if key in extra}
     known["weights_sha256"] = weights_hash(checkpoint)
     if (run := _run(checkpoint)) is None:
-        return known | extra.get("provenance", {})
+        return extra.get("provenance", {}) | known
     config = read_yaml(run.path / "config.yaml")
     environment = json.loads((run.path / "environment.json").read_text())
     start = environment.get("start", {}).get("weights_sha256")

@@ -46,7 +46,8 @@ def test_the_card_has_what_was_measured(exported: Path):
     assert "schedule: 1 x bc" in card.text
     provenance = json.loads((exported / "results.json").read_text())["provenance"]
     assert provenance["demonstrations"][CARTPOLE] == ["ocelot/gym/CartPole-v1-random-v0"]
-    assert str(exported.parents[1]) not in (exported / "README.md").read_text(), "no paths of this machine"
+    for file in ("README.md", "config.json", "results.json"):
+        assert str(exported.parents[1]) not in (exported / file).read_text(), "no paths of this machine"
 
 
 def test_it_is_read_without_ocelot(exported: Path, tmp_path):
@@ -75,6 +76,10 @@ def test_import_gives_the_same_policy_and_every_command_takes_it(exported: Path,
     }
     assert after.extra["return_scales"] == before.extra["return_scales"]
     assert after.extra["updates"] == 12
+    assert after.extra["provenance"]["trained_by"] == "ocelot pretrain"
+    export(tmp_path / "in", tmp_path / "out")
+    again = json.loads((tmp_path / "out" / "results.json").read_text())["provenance"]
+    assert again == json.loads((exported / "results.json").read_text())["provenance"], "passed on as it came"
 
 
 def test_a_full_folder_is_left_alone(exported: Path, pretrained, tmp_path):
