@@ -42,11 +42,14 @@ class Asker:
         self.steps = 0
         self._stop = threading.Event()
 
+    def ready(self) -> None:
+        """To be called before `run`, which a `stop` from now on ends."""
+        self._stop.clear()
+
     def run(self) -> None:
         """Asks until `stop`."""
         import ray
 
-        self._stop.clear()
         pending = [self._ask(half, 0) for half in self.halves]
         at = 0
         while not self._stop.is_set():
@@ -141,6 +144,7 @@ def _latency(engine: Engine) -> float:
 
 def _served(askers: list[Any], seconds: float) -> float:
     """Environment steps a second of processes that ask until told to stop."""
+    get([asker.ready.remote() for asker in askers])
     running = [asker.run.remote() for asker in askers]
     try:
         time.sleep(WARM)
@@ -153,6 +157,7 @@ def _served(askers: list[Any], seconds: float) -> float:
 
 def _frozen(askers: list[Any], seconds: float, repeats: int) -> tuple[list[float], list[float]]:
     """What all but the last process reach while the last asks too, and while it is frozen, taking turns."""
+    get([asker.ready.remote() for asker in askers])
     running = [asker.run.remote() for asker in askers]
     pid = get(askers[-1].pid.remote())
     before, after = [], []

@@ -63,7 +63,6 @@ def test_the_plain_decoder_is_one():
     assert torch.allclose(plain.hidden(tokens[:, 2:], 2), whole, atol=1e-5)
 
 
-@pytest.mark.timeout(120)
 def test_the_server_is_held_against_the_engine(ray_cluster, monkeypatch):
     monkeypatch.setitem(bench_serve.MODELS, "small", replace(SMALL, context=CONTEXT))
     figures = bench_serve.serve("small", "float32", seconds=0.3, repeats=2)
