@@ -4,7 +4,6 @@ import json
 import logging
 import secrets
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from cluster.actor_pool import ActorPool
 from cluster.config import FinetuneConfig
+from cluster.fence import fenced, warn_of
 from cluster.incarnation import next_incarnation
 from cluster.learner_process import LearnerProcess
 from cluster.local_ray import ProcessError, get, kill, start
@@ -24,7 +24,6 @@ from policy.types import Version
 from replay.checkpoints import keep, put_back
 from replay.errors import ReplayError
 from replay.gate import Gate
-from replay.seal import can_seal
 from replay.server import ReplayServer
 
 LOG = logging.getLogger("ocelot")
@@ -71,7 +70,7 @@ class Processes:
         self._cluster = cluster
         self._placement = Placement(cluster, config.actors.cpus, config.server.replicas)
         try:
-            self._sealed = self._seal(allow_open_replay)
+            self._sealed = fenced(config.replay.backend, cluster, allow_open_replay)
             self._open(resume, update)
         except BaseException:
             self.close()
@@ -96,13 +95,7 @@ class Processes:
             seed=self.config.run.seed,
             sealed=self._sealed,
         )
-        if self.replay.open_port is not None:
-            warning = (
-                f"replay's port {self.replay.open_port} is open on every interface of this machine: whoever reaches it "
-                "can read and change the run's data"
-            )
-            LOG.warning(warning)
-            print(f"Warning: {warning}", file=sys.stderr, flush=True)
+        warn_of(self.replay.open_port)
         self._from_afar = self.replay.address
         if self._cluster and self.config.replay.backend == "reverb" and self._sealed:
             self._gate = Gate(f"gate of {name}", self.replay.address)
@@ -206,24 +199,6 @@ class Processes:
         if self.replay is not None:
             self.replay.stop()
         self._placement.release()
-
-    def _seal(self, allow_open: bool) -> bool:
-        """Whether replay can be kept off the network; says what is open if not.
-
-        Raises:
-            ProcessError: on a cluster, unless it is allowed.
-        """
-        if self.config.replay.backend != "reverb" or can_seal():
-            return True
-        if self._cluster and not allow_open:
-            raise ProcessError(
-                "Reverb has no authentication, and this machine allows no network namespace in which to keep it: its "
-                "port would be open to everybody on the cluster's network. Allow user namespaces here (sysctl "
-                "user.max_user_namespaces; a container needs the capability SYS_ADMIN), or set replay.backend=memory, "
-                "which opens no port, or put a firewall or NetworkPolicy around the cluster and give "
-                "--allow-open-replay"
-            )
-        return False
 
     def _start_learner(self, resume: Path | None) -> None:
         assert self.replay is not None
