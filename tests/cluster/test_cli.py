@@ -42,6 +42,8 @@ def test_help_names_every_command_and_is_quick():
         (["compare", "runs/missing", "--out", "out"], "no run directory"),
         (["evaluate", "runs/missing"], "no checkpoint"),
         (["quickstart", "--arms", "clonning", "--out", "out"], "clonning"),
+        (["monitor", "runs/missing"], "no folder"),
+        (["runs", "missing"], "no folder"),
     ],
 )
 def test_errors_of_a_person_have_no_traceback(tmp_path, arguments, text):
