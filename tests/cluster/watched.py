@@ -9,7 +9,7 @@ from typing import Any
 from cluster.rundir import RunDirectory
 from tests.cluster.processes_of import wait_for
 
-PATIENCE = 300.0  # seconds for what takes a few on an idle machine
+PATIENCE = 600.0  # seconds for what takes a few on an idle machine
 
 
 class Watched:
