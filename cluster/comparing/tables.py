@@ -12,6 +12,7 @@ from cluster.comparing.arms import differences as settings_that_differ
 from cluster.comparing.comparison import Aggregate, Comparison
 
 OVERALL = "all tasks"
+WIDEST = 5  # columns of scores
 ENDS = ("score", "return", "iqm")
 """Metrics of where an arm ended: on a task, or over all."""
 NUMBERS = re.compile(r"[-+\d.\[\] ]*")
@@ -22,12 +23,12 @@ NO_INTERVAL = (
 
 def terminal(comparison: Comparison) -> Table:
     """Scores with their intervals, one line an arm, for rich to print."""
-    head, *body = cells(comparison)
+    lines = cells(comparison)
     # Two tasks fit into 80 columns.
     result = Table(title=title(comparison), box=None, padding=(0, 1, 0, 0))
-    for index, name in enumerate(head):
-        result.add_column(name, justify="left" if index < 2 else "right", no_wrap=index < 2)
-    for line in body:
+    for name, number in zip(lines[0], numeric(lines), strict=True):
+        result.add_column(name, justify="right" if number else "left", no_wrap=not number)
+    for line in lines[1:]:
         result.add_row(*line)
     return result
 
@@ -66,7 +67,8 @@ def title(comparison: Comparison) -> str:
 
 
 def cells(comparison: Comparison) -> list[list[str]]:
-    """Head and body: a line for each arm and way of acting, a column for each task and one over all."""
+    """Head and body: a line for each arm and way of acting, a column for each task and one over all; the other way
+    round where that would be wider than a page."""
     known: list[str | None] = [*tasks(comparison.rows)]
     if len(scored(tasks(comparison.rows), comparison.references)) > 1:
         known.append(None)
@@ -76,7 +78,10 @@ def cells(comparison: Comparison) -> list[list[str]]:
         for arm in arms(comparison.rows)
         for temperature in temperatures(comparison.rows, arm)
     ]
-    return [["arm", "actions", *(task or OVERALL for task in known)], *body]
+    if len(known) <= WIDEST:
+        return [["arm", "actions", *(task or OVERALL for task in known)], *body]
+    columns = [[f"{arm}, {way}", *values] for arm, way, *values in body]
+    return [list(line) for line in zip(["task", *(task or OVERALL for task in known)], *columns, strict=True)]
 
 
 def before_after(comparison: Comparison) -> list[list[str]]:

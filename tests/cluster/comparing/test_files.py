@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from cluster.comparing.arms import differences
-from cluster.comparing.comparison import Comparison, ComparisonError
+from cluster.comparing.comparison import Comparison, ComparisonError, Reference, Row
 from cluster.comparing.figures import FIGURES
-from cluster.comparing.files import read, write
-from cluster.comparing.tables import NO_INTERVAL, markdown
+from cluster.comparing.files import complete, read, write
+from cluster.comparing.tables import NO_INTERVAL, OVERALL, cells, markdown
 from cluster.rundir import RunError
 from tests.cluster.comparing.made import CONFIG, ENVIRONMENT
 from tests.cluster.small import CARTPOLE, PENDULUM, changed
@@ -82,6 +82,18 @@ def test_files_and_back(written):
 
 
 LOADING = ("src", "href", "xlink:href", "data")
+
+
+def test_many_tasks_are_lines_and_few_are_columns(written):
+    comparison, _ = written
+    head, *body = cells(comparison)
+    assert head == ["arm", "actions", CARTPOLE, PENDULUM, OVERALL]
+    assert [line[:2] for line in body] == [["cloning", "greedy"], ["awr", "greedy"]]
+    names = [f"gym/T{index}-v0" for index in range(7)]
+    rows = [Row.make(name, "cloning", [1.0], Reference(0.0, 2.0), 0, "x", 0.0) for name in names]
+    head, *body = cells(complete(Comparison(rows, {name: Reference(0.0, 2.0) for name in names})))
+    assert head == ["task", "cloning, greedy"]
+    assert body == [*([name, "0.50"] for name in names), [OVERALL, "0.50"]]
 
 
 class Page(HTMLParser):
