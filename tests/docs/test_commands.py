@@ -113,7 +113,7 @@ def tutorial(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_a_new_environment_is_tuned_compared_and_filmed(tutorial: Path):
     page = (tutorial / "comparison" / "comparison.html").read_text()
     assert "no interval can be had" in page
@@ -123,7 +123,7 @@ def test_a_new_environment_is_tuned_compared_and_filmed(tutorial: Path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_other_pages_go_on_from_there(tutorial: Path, tmp_path):
     for page in PAGES:
         wanted = [command for command in commands(page) if command.after == TUTORIAL]
