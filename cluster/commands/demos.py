@@ -1,5 +1,6 @@
 """ocelot demos import | show."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -7,22 +8,27 @@ import typer
 
 from cluster.commands.options import Json, write_json
 
+RLDS = "rlds:"
+
 app = typer.Typer(no_args_is_help=True, help="Demonstrations that are there: brings some in, shows what they hold.")
 
 
 @app.command("import")
 def import_(
-    source: Annotated[str, typer.Argument(help="A Minari dataset's folder, or an id of `minari list remote`.")],
+    source: Annotated[
+        str, typer.Argument(help="A Minari dataset's folder, an id of `minari list remote`, or rlds:FOLDER.")
+    ],
     task: Annotated[str | None, typer.Option(help="Its task; what the dataset itself says if left out.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Id to keep it under; its own if left out.")] = None,
     json: Json = None,
 ) -> None:
-    """Brings a Minari dataset in, whole and checked against its task, or not at all."""
+    """Brings a dataset in, whole and checked against its task, or not at all. RLDS needs 'pip install ocelot[rlds]'."""
     from actors import domains
     from cluster.progress import Progress
     from policy.layout import Layout
     from policy.text import TextTokenizer
     from replay.importing import import_dataset
+    from replay.rlds import import_rlds
 
     def layout_of(name: str) -> Layout:
         return domains.task_layout(name, text=TextTokenizer.default())
@@ -33,7 +39,20 @@ def import_(
             progress.total = of
             progress.update(done)
 
-        made = import_dataset(source, layout_of, task, dataset, show)
+        if source.startswith(RLDS):
+            if task is None or dataset is None:
+                raise typer.BadParameter("RLDS does not name them: give --task and --dataset")
+            with closing(domains.make(task)) as environment:
+                made = import_rlds(
+                    source.removeprefix(RLDS),
+                    layout_of(task),
+                    environment.observation_space,
+                    environment.action_space,
+                    dataset,
+                    show,
+                )
+        else:
+            made = import_dataset(source, layout_of, task, dataset, show)
     typer.echo(f"Dataset: {made}\nLook at it: ocelot demos show {made}")
     write_json(json, {"source": source, "dataset": made})
 
