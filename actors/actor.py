@@ -19,6 +19,7 @@ from policy.timing import Timing
 from policy.types import ActReply, ActRequest
 from replay.errors import ReplayError, ReplayTimeout
 from replay.interface import Writer, connect
+from replay.prompts import TablePrompts
 from replay.trajectory import Trajectory
 
 TABLE = "online"
@@ -71,6 +72,7 @@ class Actor:
         replay: address for `replay.interface.connect`; None writes nothing.
         context: tokens that the policy sees at once.
         temperature, with_return, return_kappa: as in ActRequest.
+        prompts: every episode begins behind a prompt from replay's table of them.
         episode_limit: longer episodes are written in pieces before they end.
         max_steps: `run` returns after so many environment steps; None: when stopped.
         allowed: `run` waits after so many environment steps for `allow`; None: it never waits.
@@ -88,6 +90,7 @@ class Actor:
         context: int,
         temperature: float = 1.0,
         with_return: bool = False,
+        prompts: bool = False,
         return_kappa: float = 10.0,
         episode_limit: int = EPISODE_LIMIT,
         max_steps: int | None = None,
@@ -100,6 +103,7 @@ class Actor:
         self.replay = replay
         self.temperature = temperature
         self.with_return = with_return
+        self.prompts = prompts
         self.return_kappa = return_kappa
         self.max_steps = max_steps
         self.deadline = deadline
@@ -107,6 +111,7 @@ class Actor:
         own_seed = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
         self._envs = Environments(layout, environments, own_seed)
         self._recorder = Recorder(layout, number, environments, context, temperature, self.run_id, episode_limit)
+        self._prompts: TablePrompts | None = None
         self._stop = threading.Event()
         self._allowed = allowed
         self._more = threading.Event()
@@ -128,6 +133,8 @@ class Actor:
                 self._act(None)
                 return
             with closing(connect(self.replay)) as replay, closing(replay.writer(TABLE)) as writer:
+                if self.prompts:
+                    self._prompts = TablePrompts(replay, self.layout.task, self.deadline)
                 self._act(writer)
                 self._confirm(writer)
 
@@ -209,21 +216,26 @@ class Actor:
         return windows
 
     def _ask(self, half: _Half) -> None:
-        half.pending = self.server.act.remote(
-            ActRequest(
-                actor=f"actor {self.number}",
-                run_id=self.run_id,
-                slots=half.rows.astype(np.int32),
-                reset=half.reset,
-                tokens=half.tokens,
-                legal=self.layout.legal,
-                temperature=self.temperature,
-                with_return=self.with_return,
-                return_kappa=self.return_kappa,
-                patches=half.patches,
-                patch_intervals=self.layout.patch_intervals,
-            )
+        request = ActRequest(
+            actor=f"actor {self.number}",
+            run_id=self.run_id,
+            slots=half.rows.astype(np.int32),
+            reset=half.reset,
+            tokens=half.tokens,
+            legal=self.layout.legal,
+            temperature=self.temperature,
+            with_return=self.with_return,
+            return_kappa=self.return_kappa,
+            patches=half.patches,
+            patch_intervals=self.layout.patch_intervals,
         )
+        if self._prompts is not None and half.reset.any():
+            with self._timing.add("wait"):
+                drawn = self._prompts.draw(int(half.reset.sum()))
+            self._recorder.begin(half.rows[half.reset], drawn)
+            request.prompt = np.stack([prompt.tokens for prompt in drawn])  # [resets, K, S]
+            request.prompt_patches = np.stack([prompt.patches for prompt in drawn]) if self.layout.patches else None
+        half.pending = self.server.act.remote(request)
 
     def _answer(self, half: _Half) -> ActReply | None:
         """The server's answer, or None when stopped meanwhile."""

@@ -221,6 +221,7 @@ class ActorPool:
             concurrency=3,  # run, and stats, allow and stop while it runs
             temperature=acting.temperature,
             with_return=acting.with_return,
+            prompts=acting.prompts,
             return_kappa=acting.return_kappa,
             allowed=member.allowed,
             place=self._placement.actor(),

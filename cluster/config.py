@@ -137,6 +137,14 @@ class ActorsConfig(Section):
     """Act with return tokens; the schedule must then train `return_conditioned`."""
     return_kappa: Annotated[float, Field(ge=0)] = 10.0
     """How strongly sampled return tokens lean towards high returns (with_return only)."""
+    prompts: bool = False
+    """Begin every episode behind a prompt: part of a demonstration of its task (half of them its end)."""
+
+    @model_validator(mode="after")
+    def _prompt_or_return(self) -> "ActorsConfig":
+        if self.prompts and self.with_return:
+            raise ValueError("prompts and with_return exclude each other: prompts hold no return tokens")
+        return self
 
 
 class ServerConfig(Section):
@@ -256,4 +264,7 @@ class FinetuneConfig(Section):
     def _one_start(self) -> "FinetuneConfig":
         if (self.checkpoint is None) == (self.policy is None):
             raise ValueError("give either checkpoint (where to start) or policy (sizes of a fresh one)")
+        without = [task.name for task in self.tasks if self.actors.prompts and not task.datasets]
+        if without:
+            raise ValueError(f"actors.prompts needs demonstrations of every task, and {without[0]} names no datasets")
         return self

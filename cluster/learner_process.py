@@ -66,6 +66,7 @@ class LearnerProcess:
         from replay.feeder import Feeder
         from replay.interface import connect
         from replay.pretraining import DemonstrationStream
+        from replay.prompts import PromptWindows
         from replay.stream import WindowStream
 
         torch.set_num_threads(config.run.learner_threads)
@@ -78,7 +79,7 @@ class LearnerProcess:
         elif before is not None and config.learner.optimiser_at_switch == "keep":
             self._learner.restore_optimiser(before / TRAINING_STATE)
         self._replay = connect(replay, config.replay.patience)
-        self._feeder: Feeder | None = None
+        self._feeders: list[Feeder] = []
         tables = sorted(schedule.tables)
         self._stream = WindowStream(
             self._replay, tables, max_policy_lag=config.replay.max_policy_lag, patience=config.replay.patience
@@ -96,7 +97,16 @@ class LearnerProcess:
                 prompts=config.prompts.share,
                 prompt_steps=config.prompts.steps,
             )
-            self._feeder = Feeder(self._replay, demonstrations)
+            self._feeders.append(Feeder(self._replay, demonstrations))
+        if config.actors.prompts:
+            prompts = PromptWindows(
+                {task.name: task.datasets for task in config.tasks},
+                start.layouts,
+                start.model.config.context,
+                config.run.seed,
+                config.prompts.steps,
+            )
+            self._feeders.append(Feeder(self._replay, prompts, "prompts"))
         self._waiting_since: float | None = None
         self._stop = threading.Event()
         self._seconds = {"update": 0.0, "wait": 0.0}
@@ -183,8 +193,8 @@ class LearnerProcess:
                     self._windows += windows
                     return windows
                 except ReplayTimeout:
-                    if self._feeder is not None:
-                        self._feeder.check()
+                    for feeder in self._feeders:
+                        feeder.check()
         finally:
             self._waiting_since = None
             self._seconds["wait"] += time.perf_counter() - began

@@ -1,5 +1,7 @@
 """Prompts: steps of an episode that stand in front of another one of the same task (Gato, arXiv 2205.06175, 2.2)."""
 
+import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -8,9 +10,12 @@ import numpy as np
 from policy.context import fitting_steps
 from policy.layout import Layout
 from replay.demonstrations import Demonstrations
-from replay.errors import DatasetError
+from replay.errors import DatasetError, ReplayError
+from replay.interface import Replay
 from replay.trajectory import Trajectory, no_patches
 
+TABLE = "prompts"
+AT_ONCE = 8  # windows in one request to the store
 Kind = Literal["demonstration", "goal"]
 SUCCESSFUL = 0.25  # of a dataset's episodes, the best by return, that are shown to a policy that acts
 AT_END = 0.5  # of the prompts in training, those that are an episode's end
@@ -91,12 +96,7 @@ class ActingPrompts:
                 f"{layout.task}: prompts are taken from demonstrations, and no datasets are named for it"
             )
         self._kind = kind
-        self._most = prompt_steps(context, layout.step_tokens, steps)
-        if self._most < 1:
-            raise DatasetError(
-                f"{layout.task}: a context of {context} tokens holds one timestep of {layout.step_tokens}, and no room "
-                "for a prompt; act without one"
-            )
+        self._most = _room(layout, context, steps)
         self._random = np.random.default_rng(seed)
         self._best: list[tuple[Demonstrations, int]] = []
         for dataset_id in datasets:
@@ -114,6 +114,41 @@ class ActingPrompts:
         return Prompt.of([episode], start, start + count)
 
 
+class TablePrompts:
+    """Prompts for the actors of one task out of replay's table `prompts`, which holds those of all tasks.
+
+    Args:
+        replay: the store.
+        task: whose prompts are wanted.
+        patience: seconds that one of them may take to be found.
+    """
+
+    def __init__(self, replay: Replay, task: str, patience: float = 60.0):
+        self._replay = replay
+        self._task = task
+        self._patience = patience
+        self._found: deque[Trajectory] = deque()
+
+    def draw(self, count: int) -> list[Prompt]:
+        """So many prompts of one length, the shortest's; longer ones lose their first steps.
+
+        Raises:
+            ReplayError: the store is gone, or nothing of the task was found in time.
+        """
+        given_up = time.monotonic() + self._patience
+        while len(self._found) < count:
+            drawn = self._replay.sample(TABLE, AT_ONCE, timeout=self._patience)
+            self._found += [window for window in drawn if window.task == self._task]
+            if len(self._found) < count and time.monotonic() > given_up:
+                raise ReplayError(
+                    f"replay table '{TABLE}' gave {len(self._found)} of {count} prompts of {self._task} in "
+                    f"{self._patience:g} s; name demonstrations of that task, or set actors.prompts to false"
+                )
+        windows = [self._found.popleft() for _ in range(count)]
+        steps = min(len(window) for window in windows)
+        return [Prompt(window.tokens[-steps:], window.patches[-steps:]) for window in windows]
+
+
 class PromptWindows:
     """Endless prompts of several tasks as windows, for replay's table `prompts`, drawn as in training.
 
@@ -125,7 +160,7 @@ class PromptWindows:
         steps: timesteps at most; None: half of what the context holds.
 
     Raises:
-        DatasetError: as `replay.demonstrations.load`.
+        DatasetError: as `replay.demonstrations.load`; where the context has no room for a task's prompt.
     """
 
     def __init__(
@@ -138,13 +173,10 @@ class PromptWindows:
     ):
         self._random = np.random.default_rng(np.random.SeedSequence((seed, 2)))
         self._sources = [
-            (Demonstrations(dataset_id, layouts[task]), prompt_steps(context, layouts[task].step_tokens, steps))
+            (Demonstrations(dataset_id, layouts[task]), _room(layouts[task], context, steps))
             for task, ids in datasets.items()
             for dataset_id in ids
         ]
-        self._sources = [(source, most) for source, most in self._sources if most > 0]
-        if not self._sources:
-            raise DatasetError(f"a context of {context} tokens has no room for a prompt of any task")
 
     def __iter__(self) -> Iterator[Trajectory]:
         return self
@@ -157,3 +189,14 @@ class PromptWindows:
         if self._random.random() >= AT_END:
             start = int(self._random.integers(start + 1))
         return episode.slice(start, start + count)
+
+
+def _room(layout: Layout, context: int, steps: int | None) -> int:
+    """Timesteps of a prompt to act with, at least one."""
+    most = prompt_steps(context, layout.step_tokens, steps)
+    if most < 1:
+        raise DatasetError(
+            f"{layout.task}: a context of {context} tokens holds one timestep of {layout.step_tokens}, and no room "
+            "for a prompt; act without one"
+        )
+    return most

@@ -12,12 +12,13 @@ from actors.actor import Actor
 from actors.domains import task_layout
 from actors.errors import EnvironmentFailed, ServerSilent
 from actors.evaluation import evaluate
+from actors.recorder import Recorder
 from cluster.local_ray import kill, local_ray, start
 from policy.config import PolicyConfig
 from policy.model import Policy
 from policy.server import PolicyServer
 from policy.slots import SlotError
-from policy.types import Version
+from policy.types import ActReply, Version
 from replay.batch import collate
 from replay.interface import connect
 from replay.server import ReplayServer
@@ -257,3 +258,31 @@ def test_actors_need_no_torch():
         "assert 'torch' not in sys.modules and 'tensorflow' not in sys.modules and 'reverb' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_episodes_begin_behind_prompts_of_the_table(server, replay):
+    layout = task_layout(PREFIX + "Toy-v0")
+    generator, (low, high) = np.random.default_rng(0), layout.legal.T
+    demonstration = Recorder(layout, 1, 1, CONTEXT, 1.0, run_id=1)
+    one = np.zeros(1, dtype=np.int64)
+    for _ in range(4):
+        tokens = generator.integers(low, high, (1, layout.action_tokens), dtype=np.int32)
+        nothing = np.zeros((1, 2), dtype=np.int32)
+        reply = ActReply(tokens, np.zeros((1, len(low)), dtype=np.float32), nothing, one, one)
+        observed = generator.integers(32000, 33024, (1, layout.observation_tokens), dtype=np.int32)
+        demonstration.acted(one, observed, reply)
+        demonstration.stepped(one, np.ones(1), one > 0, one > 0, one > 0, observed)
+    windows = demonstration.abandoned(one, observed)
+    writer = connect(replay).writer("prompts")
+    writer.write([windows[0].slice(0, 2), windows[0].slice(1, 3)])
+    actor = Actor(0, layout, 4, 0, server, replay, CONTEXT, prompts=True, max_steps=200)
+    actor.run()
+    assert actor.stats().steps >= 200
+    found, fit = all_windows(replay), CONTEXT // layout.step_tokens
+    shown = set()
+    for window in found:
+        window.check()
+        assert len(window) <= fit - 2
+        shown |= {start for start in (0, 1) if np.array_equal(window.prompt, windows[0].tokens[start : start + 2])}
+        assert len(window.prompt) == 2
+    assert shown == {0, 1}

@@ -8,9 +8,11 @@ from gymnasium import spaces
 
 from replay.batch import collate
 from replay.demonstrations import Recorder
-from replay.errors import DatasetError
+from replay.errors import DatasetError, ReplayError
+from replay.memory_backend import MemoryReplay, MemoryStore
 from replay.pretraining import DemonstrationStream
-from replay.prompts import ActingPrompts, Prompt, PromptWindows, prompt_steps, training_prompt
+from replay.prompts import ActingPrompts, Prompt, PromptWindows, TablePrompts, prompt_steps, training_prompt
+from replay.tables import TableConfig
 from replay.trajectory import cut
 from tests.replay.samples import episode, same
 from tests.replay.test_demonstrations import layout, play, record
@@ -183,3 +185,21 @@ def test_prompts_stand_in_front_and_have_a_loss_where_wanted(made):
     assert with_loss.action_at[:k].tolist() == [(step + 1) * size - 2 for step in range(k)]
     assert with_loss.action_step[:k].tolist() == [window.burn_in] * k
     assert with_loss.action_step[k:].tolist() == plain.action_step.tolist()
+
+
+def test_actors_find_the_prompts_of_their_task_in_the_table(made):
+    store = MemoryReplay(MemoryStore({"prompts": TableConfig(max_size=50)}))
+    others = [episode(4, 3, 1, task="gym/Other-v0", number=number) for number in range(10)]
+    windows = PromptWindows({TASK: IDS}, {TASK: made}, CONTEXT, seed=1)
+    own = [next(windows) for _ in range(10)]
+    store.writer("prompts").write([window for pair in zip(others, own, strict=True) for window in pair])
+    table = TablePrompts(store, TASK, patience=5.0)
+    for count in (1, 3, 8):
+        drawn = table.draw(count)
+        assert len({len(prompt.tokens) for prompt in drawn}) == 1
+        for prompt in drawn:
+            steps = len(prompt.tokens)
+            assert any(np.array_equal(prompt.tokens, window.tokens[-steps:]) for window in own)
+            assert prompt.patches.shape == (steps, 2, 16, 16, 3)
+    with pytest.raises(ReplayError, match=r"gave 0 of 1 prompts of gym/Third-v0 in 0\.2 s"):
+        TablePrompts(store, "gym/Third-v0", patience=0.2).draw(1)
