@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from policy.config import PolicyConfig
+from policy.images import ImageShape
 from policy.model import Policy
 from policy.types import ActRequest
 from policy.vocabulary import DEFAULT
@@ -24,6 +25,7 @@ def policy(
 
 DISCRETE = np.array([[DEFAULT.discrete.start, DEFAULT.discrete.start + 3]], dtype=np.int32)
 CONTINUOUS = np.array([[DEFAULT.continuous.start, DEFAULT.continuous.stop]] * 3, dtype=np.int32)
+IMAGE = ImageShape(1, 32, 32, 1)  # four patches
 
 
 def request(
@@ -45,3 +47,25 @@ def request(
         legal=legal,
         **fields,
     )
+
+
+def seeing(rng: np.random.Generator, actor: str = "eyes", slots: int = 2, reset=False, prompt: int = 0, **fields):
+    """A request with an image and two numbers in each observation; a prompt of so many steps for rows that reset."""
+    asked = request(rng, actor, slots, reset, observed=6, **fields)
+    asked.tokens[:, :4] = DEFAULT.patch
+    asked.patches = rng.integers(0, 256, (slots, 4, 16, 16, 3), dtype=np.uint8)
+    asked.patch_intervals = IMAGE.intervals
+    if prompt:
+        asked.prompt = steps(rng, int(asked.reset.sum()), prompt, 6, asked.legal)
+        asked.prompt[:, :, :4] = DEFAULT.patch
+        asked.prompt_patches = rng.integers(0, 256, (*asked.prompt.shape[:2], 4, 16, 16, 3), dtype=np.uint8)
+    return asked
+
+
+def steps(rng: np.random.Generator, rows: int, count: int, observed: int, legal: np.ndarray) -> np.ndarray:
+    """Whole timesteps int32 [rows, count, observed + 1 + len(legal)]."""
+    low, high = DEFAULT.continuous.start, DEFAULT.continuous.stop
+    tokens = rng.integers(low, high, (rows, count, observed + 1 + len(legal))).astype(np.int32)
+    tokens[:, :, observed] = DEFAULT.separator
+    tokens[:, :, observed + 1 :] = legal[:, 0]
+    return tokens

@@ -6,36 +6,12 @@ import torch
 
 from policy.context import next_start
 from policy.errors import SpaceError
-from policy.images import ImageShape
 from policy.types import Version
 from policy.vocabulary import DEFAULT
-from tests.policy.small import CONTINUOUS, DISCRETE, policy, request
+from tests.policy.small import CONTINUOUS, DISCRETE, policy, request, seeing, steps
 from tests.policy.watched import Watched
 
-IMAGE = ImageShape(1, 32, 32, 1)  # four patches
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
-
-
-def seeing(rng: np.random.Generator, actor: str = "eyes", slots: int = 2, reset=False, prompt: int = 0, **fields):
-    """A request with an image and two numbers in each observation; a prompt of so many steps for rows that reset."""
-    asked = request(rng, actor, slots, reset, observed=6, **fields)
-    asked.tokens[:, :4] = DEFAULT.patch
-    asked.patches = rng.integers(0, 256, (slots, 4, 16, 16, 3), dtype=np.uint8)
-    asked.patch_intervals = IMAGE.intervals
-    if prompt:
-        asked.prompt = steps(rng, int(asked.reset.sum()), prompt, 6, asked.legal)
-        asked.prompt[:, :, :4] = DEFAULT.patch
-        asked.prompt_patches = rng.integers(0, 256, (*asked.prompt.shape[:2], 4, 16, 16, 3), dtype=np.uint8)
-    return asked
-
-
-def steps(rng: np.random.Generator, rows: int, count: int, observed: int, legal: np.ndarray) -> np.ndarray:
-    """Whole timesteps int32 [rows, count, observed + 1 + len(legal)]."""
-    low, high = DEFAULT.continuous.start, DEFAULT.continuous.stop
-    tokens = rng.integers(low, high, (rows, count, observed + 1 + len(legal))).astype(np.int32)
-    tokens[:, :, observed] = DEFAULT.separator
-    tokens[:, :, observed + 1 :] = legal[:, 0]
-    return tokens
 
 
 def play(engine: Watched, model, count: int = 30) -> None:

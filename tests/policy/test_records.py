@@ -10,7 +10,7 @@ from policy.types import Version
 from policy.vocabulary import DEFAULT
 from replay.batch import collate
 from replay.trajectory import ONLINE, Trajectory, cut
-from tests.policy.small import CONTINUOUS, DISCRETE, policy, request
+from tests.policy.small import CONTINUOUS, DISCRETE, policy, request, seeing
 
 
 class Exact(Engine):
@@ -26,17 +26,33 @@ class Exact(Engine):
         return tokens, log_probs
 
 
-def record(engine: Exact, models: dict[Version, Policy], steps: int, with_return: bool, temperature: float, legal):
-    """One episode as an actor records it; halfway, new weights are published."""
+def record(
+    engine: Exact,
+    models: dict[Version, Policy],
+    steps: int,
+    with_return: bool,
+    temperature: float,
+    legal,
+    ask=None,
+):
+    """One episode as an actor records it; halfway, new weights are published. `ask` makes requests with images."""
     rng = np.random.default_rng(1)
-    observed, rows = 4, []
+    rows, pixels, prompted = [], [], {}
+    ask = ask or request
     for step in range(steps):
         if step == steps // 2:
             version = Version(0, 1)
             models[version] = policy(seed=5, spread=0.15, attention_steps=engine.config.attention_steps)
             models[version].to(engine.dtype)
             engine.load(models[version].state_dict(), version)
-        asked = request(rng, slots=1, reset=step == 0, legal=legal, with_return=with_return, temperature=temperature)
+        asked = ask(rng, slots=1, reset=step == 0, legal=legal, with_return=with_return, temperature=temperature)
+        if asked.patches is not None:
+            pixels.append(asked.patches)
+            prompted["patch_intervals"] = asked.patch_intervals
+            prompted["tail_patches"] = asked.patches[0]
+        if asked.prompt is not None and step == 0:
+            prompted["prompt"] = asked.prompt[0]
+            prompted["prompt_patches"] = asked.prompt_patches[0]
         reply = engine.act([asked])[0]
         rows.append((np.concatenate([asked.tokens[0], [DEFAULT.separator], reply.tokens[0]]), reply))
     replies = [reply for _, reply in rows]
@@ -48,7 +64,7 @@ def record(engine: Exact, models: dict[Version, Policy], steps: int, with_return
         first_step=0,
         burn_in=0,
         tokens=np.stack([tokens for tokens, _ in rows]).astype(np.int32),
-        tail=np.array([32000] * observed + [DEFAULT.separator], dtype=np.int32),
+        tail=np.append(asked.tokens[0], DEFAULT.separator).astype(np.int32),
         legal=legal,
         rewards=np.zeros(steps, dtype=np.float32),
         returns_to_go=np.zeros(steps, dtype=np.float32),
@@ -59,6 +75,8 @@ def record(engine: Exact, models: dict[Version, Policy], steps: int, with_return
         context_start=np.concatenate([reply.context_start for reply in replies]),
         return_tokens=np.concatenate([reply.return_tokens for reply in replies]),
         temperature=temperature,
+        **({"patches": np.concatenate(pixels)} if pixels else {}),
+        **prompted,
     )
 
 
@@ -105,3 +123,33 @@ def test_at_a_temperature_the_stored_one_is_of_the_tempered_policy(temperature):
     assert torch.allclose(log_probs[torch.arange(3), chosen], torch.from_numpy(trajectory.log_probs[:3, 0]))
     if temperature == 0.0:
         assert torch.equal(chosen, log_probs.argmax(dim=1))
+
+
+@pytest.mark.parametrize("share", [0.001, 1.0], ids=["in turn", "at once"])
+@pytest.mark.parametrize(
+    ("dtype", "mean", "most"), [(torch.float64, 1e-9, 1e-9), (torch.float32, 1e-4, 1e-4), (torch.bfloat16, 0.02, 0.1)]
+)
+def test_so_they_are_behind_a_prompt_with_images(dtype, mean, most, share):
+    def ask(rng, reset, **fields):
+        return seeing(rng, reset=reset, prompt=2 if reset else 0, **fields)
+
+    models = {Version(0, 0): policy(context=80, spread=0.15).to(dtype)}
+    engine = Exact(models[Version(0, 0)], 2, rebuild_share=share)
+    trajectory = record(engine, models, 30, False, 1.0, CONTINUOUS, ask)
+    windows = cut(trajectory, 80)
+    assert len(windows) > 3
+    assert len(trajectory.prompt) == 2
+    differences = []
+    for window in windows:
+        batch = collate([window])
+        for version, model in models.items():
+            with torch.no_grad():
+                hidden = model(batch.tokens, batch.position, batch.timestep, batch.patches, batch.prompt)
+                found = model.log_probs(hidden.flatten(0, 1)[batch.action_at], batch.action_token, batch.action_range)
+            mine = torch.from_numpy((window.versions[window.burn_in :] == np.array(version)).all(axis=1))
+            stored = torch.from_numpy(window.log_probs[window.burn_in :]).double()
+            differences.append((found.double().view(stored.shape) - stored)[mine].abs().flatten())
+    joined = torch.cat(differences)
+    assert len(joined) == 30 * len(CONTINUOUS)
+    assert joined.mean() < mean
+    assert joined.quantile(0.99) < most
