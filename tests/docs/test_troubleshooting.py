@@ -36,9 +36,8 @@ def command(*arguments: str) -> Callable[[], object]:
 
 def another_configuration() -> None:
     def made(seed: int) -> RunDirectory:
-        return RunDirectory.create(
-            PretrainConfig(run={"name": "cloning", "updates": 1, "seed": seed}, tasks=[{"name": "gym/CartPole-v1"}])
-        )
+        run = {"name": "cloning", "updates": 1, "seed": seed}
+        return RunDirectory.create(PretrainConfig.model_validate({"run": run, "tasks": [{"name": "gym/CartPole-v1"}]}))
 
     made(0).add_evaluation({})
     made(1)
