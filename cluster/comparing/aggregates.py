@@ -162,6 +162,6 @@ def _check(rows: Sequence[Row]) -> None:
                     )
 
 
-def figures(aggregates: Sequence[Aggregate], metric: str) -> Mapping[tuple[str, str | None, float | None], Aggregate]:
+def of_metric(aggregates: Sequence[Aggregate], metric: str) -> Mapping[tuple[str, str | None, float | None], Aggregate]:
     """Those of one metric, by arm, task and temperature."""
     return {(a.arm, a.task, a.temperature): a for a in aggregates if a.metric == metric}

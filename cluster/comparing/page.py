@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.comparing import figures, tables
-from cluster.comparing.aggregates import figures as by_key
-from cluster.comparing.aggregates import scored, tasks, temperatures
+from cluster.comparing.aggregates import of_metric, scored, tasks, temperatures
 from cluster.comparing.arms import PLAYERS, arms, baseline
 from cluster.comparing.comparison import Comparison
 from cluster.comparing.figures.style import DARK, LIGHT, arm_index, variables
@@ -72,8 +71,8 @@ def _summary(comparison: Comparison) -> str:
 def _headlines(comparison: Comparison) -> list[dict[str, Any]]:
     """A large figure for each arm that learned: over all tasks, greedily where it was evaluated so."""
     names = arms(comparison.rows)
-    overall = by_key(comparison.aggregates, "iqm")
-    improvement = by_key(comparison.aggregates, "improvement")
+    overall = of_metric(comparison.aggregates, "iqm")
+    improvement = of_metric(comparison.aggregates, "improvement")
     found = []
     for arm in names:
         ways = [way for way in temperatures(comparison.rows, arm) if way is not None]

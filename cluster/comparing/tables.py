@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from cluster.comparing.aggregates import figures, scored, tasks, temperatures
+from cluster.comparing.aggregates import of_metric, scored, tasks, temperatures
 from cluster.comparing.arms import arms, baseline
 from cluster.comparing.arms import differences as settings_that_differ
 from cluster.comparing.comparison import Aggregate, Comparison
@@ -86,7 +86,7 @@ def cells(comparison: Comparison) -> list[list[str]]:
 
 def before_after(comparison: Comparison) -> list[list[str]]:
     """By task: where an arm began, where it ended, what came of it."""
-    before = figures(comparison.aggregates, "before")
+    before = of_metric(comparison.aggregates, "before")
     lines = [["arm", "actions", "task", "before", "after", "change"]]
     ends = {(a.arm, a.task, a.temperature): a for a in comparison.aggregates if a.metric in ENDS}
     several = len(scored(tasks(comparison.rows), comparison.references)) > 1
@@ -102,7 +102,7 @@ def before_after(comparison: Comparison) -> list[list[str]]:
 def overall(comparison: Comparison) -> list[list[str]]:
     """Figures over all tasks that have scores."""
     by_metric = {
-        metric: figures(comparison.aggregates, metric)
+        metric: of_metric(comparison.aggregates, metric)
         for metric in ("iqm", "improvement", "regret", "above_half", "above_expert")
     }
     held = baseline(arms(comparison.rows))

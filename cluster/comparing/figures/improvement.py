@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from cluster.comparing.aggregates import figures, temperatures
+from cluster.comparing.aggregates import of_metric, temperatures
 from cluster.comparing.arms import arms, baseline
 from cluster.comparing.comparison import Comparison
 from cluster.comparing.figures.style import Palette, color, grid_of_panels, heading
@@ -16,7 +16,7 @@ def improvement(comparison: Comparison, palette: Palette) -> "Figure | None":
     """The probability of improvement with its interval, one line an arm; None where there is nobody to hold against."""
     names = arms(comparison.rows)
     held = baseline(names)
-    found = figures(comparison.aggregates, "improvement")
+    found = of_metric(comparison.aggregates, "improvement")
     if not found:
         return None
     others = [arm for arm in names if any(key[0] == f"{arm} - {held}" for key in found)]

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from cluster.comparing.aggregates import figures, scored, tasks
+from cluster.comparing.aggregates import of_metric, scored, tasks
 from cluster.comparing.arms import arms
 from cluster.comparing.comparison import Comparison
 from cluster.comparing.figures.style import Palette, color, grid_of_panels, heading
@@ -20,7 +20,7 @@ def scores(comparison: Comparison, palette: Palette) -> "Figure":
     lines = list(dict.fromkeys((row.arm, row.temperature) for row in comparison.rows))
     lines.sort(key=lambda entry: (names.index(entry[0]), entry[1] is None, entry[1]))
     found = {(a.arm, a.task, a.temperature): a for a in comparison.aggregates if a.metric in ENDS}
-    before = figures(comparison.aggregates, "before")
+    before = of_metric(comparison.aggregates, "before")
     figure, panels = grid_of_panels(len(panels_of), 0.7 + 0.24 * len(lines), palette)
     for panel, task in zip(panels, panels_of, strict=True):
         panel.grid(axis="y", visible=False)
