@@ -226,6 +226,9 @@ class PretrainConfig(Section):
     """Prompts in training."""
     held_out: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of each task's episodes that is not trained on, but gives losses/held_out."""
+    patience: Positive | None = None
+    """Stop when losses/held_out has been no lower for so many updates, and end with the weights where it was least;
+    null: all updates, and the last weights."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """Evaluations."""
     server: ServerConfig = ServerConfig()

@@ -10,6 +10,7 @@ import numpy as np
 
 from cluster.board import Board
 from cluster.config import PretrainConfig
+from cluster.early_stopping import EarlyStopping
 from cluster.interrupt import Interrupted, StopRequest, stop_on_signals
 from cluster.progress import Progress
 from cluster.run_evaluation import evaluate_run
@@ -102,6 +103,9 @@ class Pretraining:
             texts=texts,
         )
         self.held_out = self.stream.held_out_windows(HELD_OUT_WINDOWS)
+        self.best: EarlyStopping | None = None
+        if config.patience is not None:
+            self.best = EarlyStopping(run.path, config.patience)
         if resume is not None:
             self.learner.restore(resume / TRAINING_STATE)
             self.stream.restore(json.loads((resume / TRAINING_STATE / STREAM).read_text()))
@@ -128,7 +132,10 @@ class Pretraining:
                     values["time/learner/update"] = sum(parts.values()) / passed
                     values |= {f"time/learner/update/{part}": more / passed for part, more in parts.items()}
                     if self.held_out and (update % HELD_OUT_EVERY == 0 or update == total):
-                        values["losses/held_out"] = self._held_out_loss()
+                        held_out = values["losses/held_out"] = self._held_out_loss()
+                        if self.best is not None and self.best.stop(update, held_out, learner.published()):
+                            LOG.info("held-out loss is least at update %d: stopped after %d", self.best.update, update)
+                            self.best.finish(learner, total)
                     board.scalars(values, update)
                     board.histograms(self._histograms(), update)
                     progress.update(update, _note(values))
@@ -136,7 +143,12 @@ class Pretraining:
                     sums.clear()
                     seen.clear()
                     logged_at, logged, spent = now, update, dict(learner.timing.seconds)
-                if update % config.run.checkpoint_every == 0 or update == total or stop:
+                if learner.updates == total:
+                    if self.best is not None:
+                        self.best.finish(learner, total)
+                    self._save()
+                    break
+                if update % config.run.checkpoint_every == 0 or stop:
                     folder = self._save()
                     if stop:
                         raise Interrupted(f"Stopped after update {update}; the same command goes on from {folder}")

@@ -13,7 +13,9 @@ class LearnerConfig:
     learning_rate: float = 3e-4
     """Peak step size of AdamW."""
     warmup_updates: int = 100
-    """Updates of linear warm-up from 0 (Gato: 15,000)."""
+    """Updates of linear warm-up (Gato: 15,000)."""
+    warmup_from: float = 1e-7
+    """Step size at which the warm-up begins (Gato: 1e-7)."""
     decay_updates: int | None = None
     """Updates over which a cosine takes the step size to a tenth; null keeps it constant (Gato: 1,000,000)."""
     betas: tuple[float, float] = (0.9, 0.95)
@@ -29,7 +31,8 @@ class LearnerConfig:
     precision: str = "float32"
     """Of the forward and backward pass: float32 or bfloat16 (autocast; faster where the CPU or GPU has it)."""
     optimiser_at_switch: str = "reset"
-    """Fine-tuning from a checkpoint with optimiser state: reset starts AdamW anew with its warm-up, keep carries on."""
+    """Fine-tuning from a checkpoint with optimiser state: reset starts AdamW anew with its warm-up, keep carries on
+    with its moments and without another warm-up."""
 
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():

@@ -58,6 +58,8 @@ class Learner:
         self.scale = AdvantageScale()
         self.updates = 0
         self.incarnation = 0
+        self.warm = False
+        """The optimiser's moments were taken over from an earlier run, so its step size needs no warm-up."""
         self.by_objective: dict[str, int] = {}
         self.distributions: dict[str, torch.Tensor] = {}
         """Of the last batch, as the function of that name."""
@@ -82,7 +84,7 @@ class Learner:
         entry = self.schedule.at(self.updates)
         with self.timing.add("batch"):
             batch = self.batch(entry, fetch)
-        lr = optimiser.learning_rate(self.config, self.updates)
+        lr = optimiser.learning_rate(self.config, self.updates, self.warm)
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         self.optimiser.zero_grad(set_to_none=True)
@@ -167,6 +169,7 @@ class Learner:
     def restore_optimiser(self, folder: Path) -> None:
         """Takes over the optimiser's moments from the training state of an earlier run; all else begins anew."""
         state.restore_optimiser(self, folder)
+        self.warm = True
 
     def _settings(self, entry: Entry) -> object:
         return entry.kind.settings(**entry.settings)

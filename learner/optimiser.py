@@ -16,10 +16,16 @@ def build(model: nn.Module, config: LearnerConfig) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, eps=1e-8, fused=True)
 
 
-def learning_rate(config: LearnerConfig, update: int) -> float:
-    """Step size of an update, counted from 0: linear warm-up, then constant, or a cosine down to a tenth."""
-    warm = min(1.0, (update + 1) / max(1, config.warmup_updates))
-    if config.decay_updates is None:
-        return config.learning_rate * warm
-    done = min(1.0, max(0.0, (update - config.warmup_updates) / max(1, config.decay_updates - config.warmup_updates)))
-    return config.learning_rate * warm * (0.1 + 0.9 * 0.5 * (1.0 + math.cos(math.pi * done)))
+def learning_rate(config: LearnerConfig, update: int, warm: bool = False) -> float:
+    """Step size of an update, counted from 0: linear warm-up, then constant, or a cosine down to a tenth.
+
+    Args:
+        warm: there is no warm-up, for the optimiser's moments were taken over.
+    """
+    peak = config.learning_rate
+    if config.decay_updates is not None:
+        falling = max(1, config.decay_updates - config.warmup_updates)
+        done = min(1.0, max(0.0, (update - config.warmup_updates) / falling))
+        peak *= 0.1 + 0.9 * 0.5 * (1.0 + math.cos(math.pi * done))
+    risen = 1.0 if warm else min(1.0, (update + 1) / max(1, config.warmup_updates))
+    return config.warmup_from + (peak - config.warmup_from) * risen

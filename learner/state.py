@@ -27,6 +27,7 @@ def save(learner: "Learner", folder: Path) -> None:
     scalars = {
         "updates": learner.updates,
         "incarnation": learner.incarnation,
+        "warm": learner.warm,
         "by_objective": learner.by_objective,
         "scale": learner.scale.state(),
     }
@@ -50,6 +51,7 @@ def restore(learner: "Learner", folder: Path) -> None:
         torch.set_rng_state(tensors["random/torch"].cpu())
         learner.updates = int(scalars["updates"])
         learner.incarnation = int(scalars["incarnation"])
+        learner.warm = bool(scalars["warm"])
         learner.by_objective = {str(name): int(count) for name, count in scalars["by_objective"].items()}
         learner.scale.restore(scalars["scale"])
     except Exception as error:  # the files may be a stranger's, and hold anything

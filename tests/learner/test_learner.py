@@ -11,14 +11,17 @@ from learner.learner import Learner
 from learner.optimiser import learning_rate
 from learner.schedule import Entry, Schedule
 from learner.types import DivergedError, ScheduleError, TaskInfo
+from learner.view import View
 from policy.config import PolicyConfig
 from policy.errors import CheckpointError
 from policy.model import Policy
 from policy.returns import ReturnScale
+from replay.batch import collate
 from tests.learner.windows import mixed, window
 
 TASKS = {name: TaskInfo(0.9, ReturnScale(-5.0, 5.0)) for name in ("gym/A", "gym/B")}
-ALL = [Entry(name, batch=6) for name in ("bc", "awr", "iql", "return_conditioned")]
+EVERY = ("bc", "awr", "iql", "return_conditioned", "crr", "cql", "pac")
+ALL = [Entry(name, batch=6, entropy=0.01) for name in EVERY]
 SMALL = PolicyConfig(layers=1, width=32, heads=2, feedforward=64, context=64, action_bins=64)
 
 
@@ -39,9 +42,9 @@ def test_cloning_learns_a_batch_by_heart():
 
 def test_each_objective_takes_its_turn_and_reports():
     subject = make()
-    keys = [next(iter(subject.update(fetch))).split("/")[0] for _ in range(8)]
-    assert keys == ["bc", "awr", "iql", "return_conditioned"] * 2
-    assert subject.version == (0, 8)
+    keys = [next(iter(subject.update(fetch))).split("/")[0] for _ in range(2 * len(EVERY))]
+    assert keys == [*EVERY] * 2
+    assert subject.version == (0, 2 * len(EVERY))
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -62,6 +65,26 @@ def test_a_resumed_run_equals_an_undisturbed_one_to_the_bit(tmp_path, precision)
         assert torch.equal(value, second.policy.state_dict()[name]), name
     for name, value in whole.average.state_dict().items():
         assert torch.equal(value, second.average.state_dict()[name]), name
+
+
+def test_an_entropy_bonus_raises_entropy():
+    entropies = []
+    for bonus in (0.0, 1.0):
+        subject = make([Entry("bc", batch=6, entropy=bonus)], learning_rate=1e-2)
+        for _ in range(30):
+            subject.update(fetch)
+        with torch.no_grad():
+            entropies.append(float(View(subject.policy, collate(fetch("expert", 6))).entropy))
+    assert entropies[1] > 1.2 * entropies[0]
+
+
+def test_returns_outside_their_tokens_are_counted():
+    subject = make(
+        [Entry("return_conditioned", batch=6)], tasks={name: TaskInfo(0.9, ReturnScale(-0.1, 0.1)) for name in TASKS}
+    )
+    windows = fetch("expert", 6)
+    expected = sum(int((np.abs(w.returns_to_go[w.burn_in :]) > np.float32(0.1)).sum()) for w in windows)
+    assert subject.update(fetch)["return_conditioned/clipped_returns"] == expected > 0
 
 
 def test_a_damaged_training_state_is_named(tmp_path):
@@ -116,6 +139,28 @@ def test_step_sizes_follow_warm_up_and_cosine():
     assert learning_rate(config, 9) == pytest.approx(1.0)
     assert learning_rate(config, 60) == pytest.approx(0.55)
     assert learning_rate(config, 500) == pytest.approx(0.1)
+
+
+def test_the_warm_up_begins_where_the_paper_begins():
+    config = LearnerConfig(learning_rate=1e-4, warmup_updates=15_000, decay_updates=1_000_000)
+    assert learning_rate(config, 0) == pytest.approx(1e-7, rel=0.1)
+    assert learning_rate(config, 7_499) == pytest.approx((1e-7 + 1e-4) / 2, rel=1e-3)
+    assert learning_rate(config, 14_999) == pytest.approx(1e-4)
+    assert learning_rate(config, 1_000_000) == pytest.approx(1e-5)
+
+
+def test_moments_that_are_kept_need_no_warm_up(tmp_path):
+    first = make(learning_rate=1.0)
+    assert first.update(fetch)["learning_rate"] < 0.6
+    first.save(tmp_path)
+    kept = make(learning_rate=1.0)
+    kept.restore_optimiser(tmp_path)
+    assert kept.updates == 0
+    kept.save(tmp_path / "again")
+    resumed = make(learning_rate=1.0)
+    resumed.restore(tmp_path / "again")
+    for subject in (kept, resumed):
+        assert subject.update(fetch)["learning_rate"] == 1.0
 
 
 def test_returns_need_a_scale():

@@ -1,0 +1,53 @@
+"""Early stopping: the weights with the least held-out loss are kept, and pretraining ends when none better come."""
+
+import json
+from pathlib import Path
+
+from learner.learner import Learner
+from policy.model import Policy
+
+WEIGHTS, NOTE = "best.safetensors", "best.json"
+
+
+class EarlyStopping:
+    """The best weights of a run so far, as files of its directory.
+
+    A run that resumes may find them from an update that it has yet to reach again: it will find the same there.
+
+    Args:
+        folder: of the run.
+        patience: updates without a lower held-out loss after which to stop.
+    """
+
+    def __init__(self, folder: Path, patience: int):
+        self._folder = folder
+        self._patience = patience
+        self.update, self.loss = 0, float("inf")
+        if (folder / NOTE).exists():
+            note = json.loads((folder / NOTE).read_text())
+            self.update, self.loss = note["update"], note["loss"]
+
+    def stop(self, update: int, loss: float, published: Policy) -> bool:
+        """Takes in the held-out loss of the weights at an update; whether it is time to stop."""
+        from safetensors.torch import save_file
+
+        if loss < self.loss:
+            tensors = {
+                name: value.detach().cpu().contiguous().clone() for name, value in published.state_dict().items()
+            }
+            new = self._folder / f".{WEIGHTS}"
+            save_file(tensors, new)
+            new.replace(self._folder / WEIGHTS)
+            (self._folder / NOTE).write_text(json.dumps({"update": update, "loss": loss}) + "\n")
+            self.update, self.loss = update, loss
+        return update - self.update >= self._patience
+
+    def finish(self, learner: Learner, updates: int) -> None:
+        """Puts the best weights into the learner, whose run is over: it counts as if it had done all its updates."""
+        from safetensors.torch import load_file
+
+        if (self._folder / WEIGHTS).exists():
+            best = load_file(self._folder / WEIGHTS)
+            for network in (learner.policy, learner.average):
+                network.load_state_dict(best)
+        learner.updates = updates
