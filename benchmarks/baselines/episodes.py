@@ -1,0 +1,115 @@
+"""What the scripts of this folder share: tasks as environments, evaluation on fixed seeds, results as JSON."""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+SEED = 10_000  # of the evaluations, as `ocelot evaluate`
+
+
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """The options that all scripts have."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("task", help="gym/CartPole-v1, gym/Acrobot-v1, gym/Pendulum-v1 or control/cartpole-swingup")
+    parser.add_argument("--quality", default="medium")
+    parser.add_argument("--seconds", type=float, default=120.0, help="CPU time of training")
+    parser.add_argument("--episodes", type=int, default=50, help="of the evaluation")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path, required=True)
+    return parser
+
+
+def dataset_id(task: str, quality: str) -> str:
+    """As `ocelot experts collect` names it."""
+    domain, _, name = task.partition("/")
+    return f"ocelot/{domain}/{name}-{quality}-v0"
+
+
+def make(task: str) -> gymnasium.Env:
+    """The task as an environment with flat observations."""
+    domain, _, name = task.partition("/")
+    if domain == "gym":
+        return gymnasium.make(name)
+    if domain == "control":
+        return gymnasium.wrappers.FlattenObservation(Control(*name.split("-", 1)))
+    raise SystemExit(f"{task}: the baselines play gym/ and control/ tasks")
+
+
+class Control(gymnasium.Env):
+    """A task of the DM Control Suite, 1,000 steps an episode, from state."""
+
+    def __init__(self, domain: str, task: str):
+        self._names = (domain, task)
+        self._open(0)
+        specs = self._env.observation_spec()
+        box = gymnasium.spaces.Box
+        self.observation_space = gymnasium.spaces.Dict(
+            {key: box(-np.inf, np.inf, spec.shape or (1,), np.float32) for key, spec in sorted(specs.items())}
+        )
+        action = self._env.action_spec()
+        self.action_space = box(action.minimum.astype(np.float32), action.maximum.astype(np.float32))
+
+    def _open(self, seed: int) -> None:
+        from dm_control import suite
+
+        self._env = suite.load(*self._names, task_kwargs={"random": seed})
+
+    def _seen(self, observation: dict[str, Any]) -> dict[str, np.ndarray]:
+        return {key: np.atleast_1d(np.asarray(value, np.float32)) for key, value in sorted(observation.items())}
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Any, dict]:
+        if seed is not None:
+            self._open(seed)
+        return self._seen(self._env.reset().observation), {}
+
+    def step(self, action: np.ndarray) -> tuple[Any, float, bool, bool, dict]:
+        now = self._env.step(action)
+        over = now.last()
+        return self._seen(now.observation), float(now.reward or 0.0), False, over, {}
+
+
+def flat(observations: Any) -> np.ndarray:
+    """A Minari episode's observations as float32 [steps, numbers]; keys in lexicographic order."""
+    if isinstance(observations, dict):
+        return np.concatenate([flat(observations[key]) for key in sorted(observations)], axis=1)
+    values = np.asarray(observations, dtype=np.float32)
+    return values.reshape(len(values), -1)
+
+
+def evaluate(task: str, act: Callable[[np.ndarray], Any], episodes: int) -> list[float]:
+    """The returns of so many episodes; `act` takes one flat observation."""
+    env = make(task)
+    returns = []
+    for episode in range(episodes):
+        observation, _ = env.reset(seed=SEED + episode)
+        total, over = 0.0, False
+        while not over:
+            observation, reward, terminated, truncated, _ = env.step(act(np.asarray(observation, dtype=np.float32)))
+            total += float(reward)
+            over = terminated or truncated
+        returns.append(total)
+    return returns
+
+
+class Clock:
+    """CPU seconds of this process, with pauses."""
+
+    def __init__(self, seconds: float):
+        self._left, self._began = seconds, time.process_time()
+
+    def over(self) -> bool:
+        """Whether they are used up."""
+        return time.process_time() - self._began >= self._left
+
+
+def write(file: Path, **result: Any) -> None:
+    """Writes a result, and says its mean."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(result, indent=1) + "\n")
+    print(f"{result['task']} {result['algorithm']}: mean return {np.mean(result['returns']):.1f}, written to {file}")

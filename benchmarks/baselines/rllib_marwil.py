@@ -1,0 +1,85 @@
+"""RLlib's MARWIL on Ocelot's demonstrations."""
+
+import tempfile
+from pathlib import Path
+
+import gymnasium
+import minari
+import numpy as np
+import torch
+from episodes import Clock, arguments, dataset_id, evaluate, flat, make, write
+
+
+def main() -> None:
+    import ray
+    from ray.rllib.algorithms.marwil import MARWILConfig
+
+    parser = arguments(__doc__)
+    parser.add_argument("--discount", type=float, default=0.99)
+    options = parser.parse_args()
+    env = make(options.task)
+    discrete = isinstance(env.action_space, gymnasium.spaces.Discrete)
+    with tempfile.TemporaryDirectory() as folder:
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+        convert(options.task, options.quality, discrete, Path(folder))
+        config = (
+            MARWILConfig()
+            .environment(observation_space=env.observation_space, action_space=env.action_space)
+            .offline_data(input_=[folder], dataset_num_iters_per_learner=50)
+            .training(beta=1.0, lr=1e-3, gamma=options.discount, train_batch_size_per_learner=1024)
+            .debugging(seed=options.seed)
+        )
+        algorithm = config.build_algo()
+        clock, rounds = Clock(options.seconds), 0
+        while not clock.over():
+            algorithm.train()
+            rounds += 1
+        module = algorithm.get_module()
+        low, high = (None, None) if discrete else (env.action_space.low, env.action_space.high)
+
+        def act(observation: np.ndarray) -> object:
+            with torch.no_grad():
+                out = module.forward_inference({"obs": torch.as_tensor(observation[None])})["action_dist_inputs"][0]
+            if discrete:
+                return int(out.argmax())
+            return np.clip(out[: len(low)].numpy(), low, high)
+
+        returns = evaluate(options.task, act, options.episodes)
+        algorithm.stop()
+        ray.shutdown()
+    write(
+        options.json,
+        task=options.task,
+        algorithm="MARWIL",
+        library=f"rllib {ray.__version__}",
+        seed=options.seed,
+        cpu_seconds=options.seconds,
+        updates=rounds * 50,
+        returns=returns,
+    )
+
+
+def convert(task: str, quality: str, discrete: bool, folder: Path) -> None:
+    """The demonstrations as the episodes in Parquet that RLlib reads."""
+    import msgpack
+    import msgpack_numpy
+    import ray
+    from ray.rllib.env.single_agent_episode import SingleAgentEpisode
+
+    rows = []
+    for episode in minari.load_dataset(dataset_id(task, quality)).iterate_episodes():
+        actions = np.asarray(episode.actions)
+        record = SingleAgentEpisode(
+            observations=list(flat(episode.observations)),
+            actions=[int(action) for action in actions.reshape(-1)] if discrete else list(actions.astype(np.float32)),
+            rewards=[float(reward) for reward in episode.rewards],
+            terminated=bool(episode.terminations[-1]),
+            truncated=bool(episode.truncations[-1]),
+            len_lookback_buffer=0,
+        )
+        rows.append({"item": msgpack.packb(record.get_state(), default=msgpack_numpy.encode)})
+    ray.data.from_items(rows).write_parquet(str(folder))
+
+
+if __name__ == "__main__":
+    main()
