@@ -3,6 +3,7 @@
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -12,8 +13,13 @@ from cluster.launch.ssh import launcher_file
 from cluster.launch.state import ClusterState
 
 
-def config(folder: str, **ssh: object) -> ClusterConfig:
-    machines = {"head": "10.0.0.1", "workers": ["10.0.0.2", "10.0.0.3"], "user": "ocelot", "key": "~/.ssh/id"}
+def config(folder: str, **ssh: Any) -> ClusterConfig:
+    machines: dict[str, Any] = {
+        "head": "10.0.0.1",
+        "workers": ["10.0.0.2", "10.0.0.3"],
+        "user": "ocelot",
+        "key": "~/.ssh/id",
+    }
     return ClusterConfig(
         name="lab", kind="ssh", min_workers=1, ssh=SshConfig(folder=folder, runs="/runs", **(machines | ssh))
     )
@@ -64,6 +70,6 @@ def test_no_setting_reaches_a_shell_as_code(state: ClusterState, tmp_path: Path)
         {"runs": "runs"},
     ],
 )
-def test_hosts_and_users_that_are_none_are_refused(wrong: dict[str, object]):
+def test_hosts_and_users_that_are_none_are_refused(wrong: dict[str, Any]):
     with pytest.raises(ValidationError):
         SshConfig(**({"head": "h", "user": "u", "key": "k", "folder": "/o", "runs": "/r"} | wrong))
