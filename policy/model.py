@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from policy.action_values import ActionValues
 from policy.cache import CacheView
@@ -15,6 +16,8 @@ from policy.patches import Patches
 from policy.transformer import Transformer
 from policy.values import bin_centres
 from policy.vocabulary import DEFAULT
+
+LOGITS_AT_ONCE = 2**26  # of training: beyond, they are computed in parts, and again for the gradient
 
 
 class Policy(nn.Module):
@@ -128,10 +131,19 @@ class Policy(nn.Module):
         """
         result = hidden.new_zeros(len(tokens), dtype=torch.promote_types(hidden.dtype, torch.float32))
         for start, stop, index in legal_groups(ranges):
-            logits = self.logits(hidden[index], start, stop)
-            picked = -functional.cross_entropy(logits, tokens[index] - start, reduction="none")
-            result = result.index_copy(0, index, picked)
+            parts = index.split(max(1, LOGITS_AT_ONCE // (stop - start)))
+            for part in parts:
+                arguments = hidden[part], tokens[part], start, stop
+                if len(parts) > 1 and torch.is_grad_enabled():  # text over all its ids would not fit otherwise
+                    picked = checkpoint(self._picked, *arguments, use_reentrant=False)
+                else:
+                    picked = self._picked(*arguments)
+                result = result.index_copy(0, part, picked)
         return result
+
+    def _picked(self, hidden: torch.Tensor, tokens: torch.Tensor, start: int, stop: int) -> torch.Tensor:
+        """Log-probability of each token [M] among the ids [start, stop)."""
+        return -functional.cross_entropy(self.logits(hidden, start, stop), tokens - start, reduction="none")
 
     def logits(self, hidden: torch.Tensor, start: int, stop: int) -> torch.Tensor:
         """Logits over the ids [start, stop), in float32 or wider. hidden [M, width] -> [M, stop - start]."""

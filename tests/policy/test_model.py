@@ -55,6 +55,22 @@ def test_log_probs_are_those_of_the_legal_ids_alone():
             assert found[row] == pytest.approx(float(one), abs=1e-12)
 
 
+@pytest.mark.parametrize("at_once", [1, 2048, 10_000])
+def test_log_probs_in_parts_have_the_same_gradient(monkeypatch, at_once):
+    """Text over 32,000 ids: the logits of a whole batch need not be held at once."""
+    model, tokens = policy(), torch.randint(0, 1000, (30,), generator=torch.manual_seed(0))
+    hidden = torch.randn(30, 32, dtype=torch.float64, requires_grad=True)
+    ranges = torch.tensor([[0, 1000], [0, 1200]]).repeat_interleave(15, 0)
+    found = []
+    for parts in (2**26, at_once):
+        monkeypatch.setattr("policy.model.LOGITS_AT_ONCE", parts)
+        log_probs = model.log_probs(hidden, tokens, ranges)
+        gradients = torch.autograd.grad(log_probs.square().sum(), [hidden, model.embedding.text.weight])
+        found.append((log_probs.detach(), *gradients))
+    for whole, in_parts in zip(*found, strict=True):
+        assert torch.allclose(whole, in_parts, atol=1e-12)
+
+
 def test_legal_groups_hold_every_row_once():
     ranges = torch.tensor([[5, 9], [0, 4], [5, 9], [0, 4], [0, 65535]])
     groups = {(start, stop): index.tolist() for start, stop, index in legal_groups(ranges)}
