@@ -234,6 +234,12 @@ class PretrainConfig(Section):
     server: ServerConfig = ServerConfig()
     """The policy server of the evaluations."""
 
+    @model_validator(mode="after")
+    def _patience_needs_a_loss(self) -> "PretrainConfig":
+        if self.patience is not None and self.held_out == 0.0:
+            raise ValueError("patience needs held_out above 0: it waits for the held-out loss to fall")
+        return self
+
 
 class FinetuneConfig(Section):
     """Online training with actors, policy server, replay and learner (`ocelot finetune`)."""
