@@ -148,12 +148,14 @@ def story(lab: Lab, reliability: list[Fault]) -> Story:
         stranger = look_from(lab.hosts[3], lab.hosts[0])
 
         how = first.slow_down()
-        reliability.append(Fault(f"a host's network slowed ({how})", None, watched.wait_for_updates(EVERY), "nothing"))
+        reliability.append(
+            Fault(f"a host's network slowed ({how})", None, watched.wait_for_updates(EVERY + 1), "nothing")
+        )
 
         before = watched.noted(died)[0]
         second.cut_off()
         detected = watched.wait_for_log(died, before)
-        back = detected + watched.wait_for_updates(EVERY)
+        back = detected + watched.wait_for_updates(EVERY + 1)
         reliability.append(Fault("a host cut off", detected, back, "unfinished episodes of its actors"))
 
         # Ray has given the host up; started again there, it brings back room for an actor.
@@ -167,7 +169,7 @@ def story(lab: Lab, reliability: list[Fault]) -> Story:
         before = watched.noted(died)[0]
         first.kill()
         detected = watched.wait_for_log(died, before)
-        back = detected + watched.wait_for_updates(EVERY)
+        back = detected + watched.wait_for_updates(EVERY + 1)
         reliability.append(Fault("SIGKILL of a host with everything on it", detected, back, "the same"))
         watched.process.wait(timeout=PATIENCE)
     finally:
