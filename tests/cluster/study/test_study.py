@@ -39,7 +39,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     write(
         tmp_path / "breaks.yaml",
-        {"schedule": [{"objective": "bc", "batch": 4}], "learner": {"learning_rate": 1e38, "warmup_updates": 1}},
+        {"schedule": [{"objective": "bc", "batch": 4}], "learner": {"learning_rate": 1e20, "warmup_updates": 1}},
     )
     group = {
         "demonstrations": [{"task": CARTPOLE, "quality": "random", "episodes": 4}],
