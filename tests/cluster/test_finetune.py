@@ -22,13 +22,28 @@ from cluster.rundir import RunDirectory
 from learner.objectives import OBJECTIVES
 from policy import checkpoint as files
 from tests.cluster.processes_of import find, scalars, wait_for
+from tests.cluster.reliability import Fault
 from tests.cluster.small import CARTPOLE, FINETUNE, PENDULUM, changed, write
+from tests.cluster.watched import Watched
 
 pytestmark = pytest.mark.timeout(400)
 
 UPDATES = 160
 STEPS = 8000
 PATIENCE = 120.0  # seconds for what takes a few on an idle machine
+
+
+KILLED = [  # title of the process, its name, what the log says when it is missed, and when it is back
+    ("ray::Actor", "an actor", "died and is replaced", ") acts"),
+    ("replay.reverb_main", "the Reverb server", "restarting it from its last checkpoint", "is back"),
+    ("ray::LearnerProcess", "the learner", "the learner died", "the learner goes on"),
+    ("ray::PolicyServer", "the policy server", "the policy server died", "the policy server is back"),
+]
+LOST = {
+    "ray::Actor": "its unfinished episodes",
+    "replay.reverb_main": "windows since its last checkpoint",
+    "ray::PolicyServer": "unfinished episodes of all actors",
+}
 
 
 @dataclass
@@ -52,7 +67,7 @@ def extra(run: RunDirectory) -> dict:
 
 
 @pytest.fixture(scope="module")
-def story(pretrained: RunDirectory, tmp_path_factory: pytest.TempPathFactory) -> Story:
+def story(pretrained: RunDirectory, tmp_path_factory: pytest.TempPathFactory, reliability: list[Fault]) -> Story:
     folder = tmp_path_factory.mktemp("finetuned")
     config = changed(
         FINETUNE,
@@ -69,8 +84,14 @@ def story(pretrained: RunDirectory, tmp_path_factory: pytest.TempPathFactory) ->
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
         progressed(run, process)
-        for title in ("ray::Actor", "replay.reverb_main", "ray::LearnerProcess", "ray::PolicyServer"):
+        watched = Watched(run, process)
+        for title, name, noticed, back_again in KILLED:
+            before = watched.noted(noticed)[0], watched.noted(back_again)[0]
             find(process.pid, title)[0].kill()
+            detected = watched.wait_for_log(noticed, before[0])
+            back = detected + watched.wait_for_log(back_again, before[1])
+            lost = watched.line(back_again).partition("; ")[2].replace("are lost", "updates") or LOST[title]
+            reliability.append(Fault(f"SIGKILL of {name}", detected, back, lost))
             progressed(run, process)
         children = psutil.Process(process.pid).children(recursive=True)
         incarnation = current_incarnation(run.path)
@@ -186,7 +207,7 @@ def test_a_checkpoint_is_whole_and_names_its_replay(story: Story):
     assert set(files.load(latest).layouts) == {CARTPOLE, PENDULUM}
     manifest = json.loads((latest / "replay.json").read_text())
     assert manifest["updates"] == UPDATES
-    assert Path(manifest["replay_checkpoint"]).exists()
+    assert (latest / manifest["replay_checkpoint"]).exists()
     assert (
         len(story.run.complete_checkpoints())
         == load(FinetuneConfig, [story.run.path / "config.yaml"]).run.keep_checkpoints
@@ -194,7 +215,7 @@ def test_a_checkpoint_is_whole_and_names_its_replay(story: Story):
 
 
 def test_replay_paces_a_run_without_a_number_of_steps(ray_cluster, pretrained: RunDirectory, tmp_path):
-    """Acting with return tokens, evaluating on the way, on the memory backend."""
+    """With return tokens, evaluating on the way, on the memory backend, from two policy servers that keep caches."""
     config = load(
         FinetuneConfig,
         [
@@ -211,6 +232,7 @@ def test_replay_paces_a_run_without_a_number_of_steps(ray_cluster, pretrained: R
                     },
                     actors__steps=None,
                     actors__with_return=True,
+                    server={"publish_every": 4, "replicas": 2, "on_new_weights": "keep"},
                     learner={"publish": "average", "optimiser_at_switch": "keep"},
                     evaluation={"every": 12, "episodes": 2, "temperatures": [0.0]},
                 ),
@@ -225,8 +247,10 @@ def test_replay_paces_a_run_without_a_number_of_steps(ray_cluster, pretrained: R
     seconds = [row["training_seconds"] for row in evaluations[::2]]
     assert 0.0 <= seconds[0] < seconds[1] < seconds[2]
     begun = json.loads((run.path / "environment.json").read_text())["start"]
-    assert begun["checkpoint"] == str(pretrained.latest_checkpoint())
-    assert begun["weights_sha256"] == weights_hash(pretrained.latest_checkpoint())
+    start = pretrained.latest_checkpoint()
+    assert start is not None
+    assert begun["checkpoint"] == str(start)
+    assert begun["weights_sha256"] == weights_hash(start)
     ratio = scalars(run.path)["replay/samples_per_insert/online"][-1][1]
     assert 0.5 < ratio < 4.0
     assert extra(run)["acting"]["with_return"]
