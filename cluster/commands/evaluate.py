@@ -1,21 +1,12 @@
 """ocelot evaluate."""
 
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from cluster.commands.options import Json, write_json
-
-
-class Prompt(StrEnum):
-    """What stands in front of an episode."""
-
-    none = "none"
-    demonstration = "demonstration"
-    goal = "goal"
 
 
 def evaluate(
@@ -30,8 +21,9 @@ def evaluate(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the environments.")] = 10_000,
     prompt: Annotated[
-        Prompt, typer.Option(help="In front of every episode: a successful demonstration's first steps, or its last.")
-    ] = Prompt.none,
+        Literal["none", "demonstration", "goal"],
+        typer.Option(help="In front of every episode: a successful demonstration's first steps, or its last."),
+    ] = "none",
     datasets: Annotated[
         str | None,
         typer.Option(help="Minari datasets of the prompts, separated by commas; the run's own if left out."),
@@ -51,7 +43,7 @@ def evaluate(
         episodes,
         temperature or [0.0, 1.0],
         seed,
-        prompt=None if prompt is Prompt.none else prompt.value,
+        prompt=None if prompt == "none" else prompt,
         datasets=[name.strip() for name in datasets.split(",")] if datasets else None,
     )
     rows = [_with_score(row) for row in played]

@@ -50,7 +50,9 @@ def test_a_demonstration_or_its_end_stands_in_front(rows: list[dict], pretrained
         assert prompted[0]["prompt"] == kind
         assert len(prompted[0]["returns"]) == 4
     assert "prompt" not in rows[0]
-    shutil.copytree(pretrained.latest_checkpoint(), tmp_path / "alone")
+    newest = pretrained.latest_checkpoint()
+    assert newest is not None
+    shutil.copytree(newest, tmp_path / "alone")
     with pytest.raises(DatasetError, match=f"{CARTPOLE}: prompts are taken from demonstrations, and no datasets"):
         evaluate_checkpoint(tmp_path / "alone", [CARTPOLE], 4, (0.0,), prompt="goal")
 

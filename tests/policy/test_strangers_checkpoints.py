@@ -16,19 +16,21 @@ from policy.config import PolicyConfig
 from policy.errors import OcelotError
 from policy.model import Policy
 
-SIZES = {"layers": 1, "width": 8, "heads": 1, "feedforward": 8, "context": 16}
+SIZES = PolicyConfig(layers=1, width=8, heads=1, feedforward=8, context=16)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-MANY = settings(max_examples=60, print_blob=False, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = settings(
+    max_examples=60, print_blob=False, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole")
-    checkpoint.save(folder, Policy(PolicyConfig(**SIZES)), {})
+    checkpoint.save(folder, Policy(SIZES), {})
     return folder
 
 
