@@ -34,12 +34,12 @@ def up(config: ClusterConfig, state: ClusterState) -> None:
         raise LaunchError(f"cluster '{config.name}' runs already; `ocelot cluster down {config.name}` ends it")
     make_token(state.token)
     use_token(state.token)
-    # Not in the state's folder: Ray's sockets need a short path.
+    # Not in the state's folder: Ray's sockets need a short path. A folder inside, for Ray opens its own to all users.
     temporary = tempfile.mkdtemp(prefix="ocelot-ray-")
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"]
     command += [f"--port={config.port}", f"--dashboard-host={LOOPBACK}", f"--dashboard-port={config.dashboard_port}"]
     # Through its agent jobs come in; the agent's usual port may be that of another Ray on this machine.
-    command += [f"--dashboard-agent-listen-port={free_port()}", f"--temp-dir={temporary}"]
+    command += [f"--dashboard-agent-listen-port={free_port()}", f"--temp-dir={temporary}/ray"]
     command += [] if config.cpus is None else [f"--num-cpus={config.cpus}"]
     path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"  # where jobs find this Python
     environment = os.environ | {ONLY_LOOPBACK: "0", "RAY_TMPDIR": temporary, "PATH": path}

@@ -70,7 +70,7 @@ def test_its_token_is_in_no_command_line_and_no_log(cluster: Cluster):
     assert not any(token in " ".join(process.cmdline()) for process in cluster.processes())
     temporary = Path(json.loads((folder / "state.json").read_text())["temporary"])
     assert temporary.stat().st_mode & 0o077 == 0
-    logs = [folder / "ray.log", *temporary.glob("session_2*/logs/**/*")]
+    logs = [folder / "ray.log", *temporary.glob("ray/session_2*/logs/**/*")]
     assert len(logs) > 10
     assert [log for log in logs if log.is_file() and token in log.read_text(errors="replace")] == []
 
