@@ -13,6 +13,7 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 help:
 	@echo "make quickstart   pretrain a policy, improve it online, compare (about 10 minutes on two cores)"
 	@echo "make test         ruff, mypy, pytest"
+	@echo "make test-slow    the tests that take more than half a minute each: hosts, faults, tutorials"
 	@echo "make reliability  inject faults into real runs, and write the table of docs/reliability.md"
 	@echo "make docs         build the documentation into site/"
 	@echo "make format       ruff format, and its repairs"
@@ -24,7 +25,10 @@ quickstart: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not slow"
+
+test-slow: $(INSTALLED)
+	$(BIN)/pytest -m slow
 
 reliability: $(INSTALLED)
 	OCELOT_RELIABILITY=1 $(BIN)/pytest tests/cluster/test_finetune.py tests/cluster/test_faults.py tests/cluster/test_hosts.py

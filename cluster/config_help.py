@@ -28,6 +28,7 @@ def _lines(schema: dict[str, Any], section: dict[str, Any], depth: int) -> Itera
     for name, part in section.get("properties", {}).items():
         parts = sections(schema, part)
         description = part.get("description") or parts[0].get("description", "")  # pydantic writes equal ones once
+        description = " ".join(description.split())
         nested = [section for choice in parts for section in _sections_within(schema, choice)]
         if nested:
             yield f"{pad}{name}:  # {description}"

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cluster.comparing import files as comparison_files
+from cluster.comparing.aggregates import over_episodes
 from cluster.comparing.comparison import Comparison, References, Row
 from cluster.config import FinetuneConfig, PretrainConfig
 from cluster.config_files import ConfigError, load
@@ -51,6 +52,9 @@ def quickstart(out: Path, seed: int = 0, arms: Sequence[str] | None = None, sett
     gathered = comparison_files.gather([run.path for run in runs])
     rows = [*players(config, seed, gathered.references, out), *gathered.rows]
     comparison = comparison_files.complete(replace(gathered, rows=rows))
+    # One seed says nothing of another run, but how well each checkpoint's own score is known is worth seeing.
+    figures = over_episodes(comparison.aggregates, comparison.rows, comparison.references)
+    comparison = replace(comparison, aggregates=figures)
     comparison_files.write(comparison, out)
     return comparison
 

@@ -1,7 +1,6 @@
 """Trains an expert's network with RLlib: to the end, or half way for a medium one."""
 
 import math
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from actors import domains
+from actors import domains, rendering
 from actors.experts import files
 from actors.experts.network import Network
 from actors.experts.play import play
@@ -151,8 +150,8 @@ def _run(
 ) -> tuple[Network, int]:
     """Trains until the return or the number of steps is reached; (network, environment steps)."""
     # RLlib imports dm_control, which without this looks for a display and warns that there is none.
-    os.environ.setdefault("MUJOCO_GL", "disabled")
-    from actors.experts import rllib
+    with rendering.unneeded():
+        from actors.experts import rllib
 
     export = rllib.KINDS[name].export
     with rllib.running(name, layout, seed, **options) as algorithm:

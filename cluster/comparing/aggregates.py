@@ -1,6 +1,7 @@
 """Arms held against each other: figures with intervals over seeds, from rows of evaluations. Pure functions."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from cluster.comparing.intervals import (
 
 SEEDS = "95% over seeds"
 ONE_SEED = "none: one seed"
+EPISODES = "95% over this checkpoint's episodes"
 
 Matrix = dict[str, dict[int | None, float]]
 """What one arm reached at one temperature: by task, then seed; a score, or the mean return of a task without one."""
@@ -47,6 +49,23 @@ def aggregate(rows: Sequence[Row], references: References, points: Sequence[Poin
             other = {} if held is None else matrix(rows, held, temperature)
             if held is not None and arm != held and own.keys() == other.keys():
                 result += _against(f"{arm} - {held}", temperature, own, other, references)
+    return result
+
+
+def over_episodes(aggregates: Sequence[Aggregate], rows: Sequence[Row], references: References) -> list[Aggregate]:
+    """The figures, scores and returns on a task that have no interval for want of seeds given one over the episodes.
+
+    Such an interval says how well this checkpoint's own score is known, nothing of another run's.
+    """
+    played = {(row.arm, row.task, row.temperature): row for row in rows}
+    result = []
+    for found in aggregates:
+        row = played.get((found.arm, found.task or "", found.temperature))
+        if row is not None and found.metric in ("score", "return") and found.low is None:
+            reference, returns = references.get(row.task), np.asarray(row.returns)
+            estimate = mean_of_means([returns if reference is None else reference.score(returns)])
+            found = replace(found, low=estimate.low, high=estimate.high, interval=EPISODES)
+        result.append(found)
     return result
 
 

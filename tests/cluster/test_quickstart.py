@@ -3,6 +3,7 @@ import json
 import pytest
 
 from cluster import quickstart
+from cluster.comparing.aggregates import EPISODES
 from cluster.comparing.comparison import Comparison
 from cluster.config import FinetuneConfig, PretrainConfig
 from cluster.config_files import ConfigError, load
@@ -82,6 +83,8 @@ def test_stages_once_each_and_compared(tmp_path, drivers, monkeypatch):
     recorded = [row for row in comparison.rows if row.arm == "demonstrations"]
     assert [(row.task, row.episodes) for row in recorded] == [(task, 3) for task in TASKS]
     assert Comparison.load(out / "comparison.json") == comparison
+    assert {a.interval for a in comparison.aggregates if a.metric == "score"} == {EPISODES}
+    assert EPISODES in (out / "comparison.md").read_text()
     assert json.loads((out / "players-gym-CartPole-v1.json").read_text())["expert"]
     again = quickstart.quickstart(out, seed=4, arms=["cloning", "filtered_cloning"], settings=settings)
     assert drivers[3:] == [("filtered_cloning", 4)], "what is done is not done again"

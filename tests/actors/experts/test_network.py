@@ -33,8 +33,6 @@ def test_saved_and_loaded_networks_agree(tmp_path):
     network.save(tmp_path / "b.safetensors")
     x = np.random.default_rng(1).normal(size=(5, 4))
     assert np.array_equal(network.forward(x), Network.load(tmp_path / "b.safetensors").forward(x))
-    Network.load(tmp_path / "b.safetensors").save(tmp_path / "c.safetensors")
-    assert (tmp_path / "b.safetensors").read_bytes() == (tmp_path / "c.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize(

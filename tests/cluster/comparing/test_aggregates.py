@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cluster.comparing.aggregates import ONE_SEED, SEEDS, aggregate
+from cluster.comparing.aggregates import EPISODES, ONE_SEED, SEEDS, aggregate, over_episodes
 from cluster.comparing.arms import arms
 from cluster.comparing.comparison import ComparisonError, Row
 from tests.cluster.comparing.made import REFERENCES, A, B, row, run, way
@@ -56,6 +56,16 @@ def test_one_seed_has_no_interval_and_says_so(one_seed):
     assert pick(found, "alternating - cloning", None, "difference").value == pytest.approx(0.15)
     assert pick(found, "alternating - cloning", None, "improvement").value == 1.0
     assert not [a for a in found if a.arm == "random - cloning"]
+
+
+def test_one_seeds_own_scores_may_have_intervals_over_episodes_that_say_so(one_seed, five_seeds):
+    found = over_episodes(aggregate(one_seed, REFERENCES), one_seed, REFERENCES)
+    cloning = pick(found, "cloning", A)
+    assert cloning.low <= cloning.value <= cloning.high
+    assert cloning.interval == EPISODES
+    assert {a.interval for a in found if a.metric in ("difference", "iqm", "improvement")} == {ONE_SEED}
+    over_seeds = aggregate(five_seeds, REFERENCES)
+    assert over_episodes(over_seeds, five_seeds, REFERENCES) == over_seeds
 
 
 def test_several_seeds_are_rliables_interquartile_mean(five_seeds):
