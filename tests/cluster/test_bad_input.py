@@ -123,7 +123,7 @@ def test_an_unknown_task_of_a_checkpoint_is_refused(pretrained: RunDirectory, oc
 
 
 def test_a_taken_port_is_named(ray_cluster, tmp_path, monkeypatch, ocelot: Command):
-    monkeypatch.setattr("replay.reverb_process.can_seal", lambda: False)  # sealed off, it has all ports to itself
+    monkeypatch.setattr("cluster.fence.can_seal", lambda: False)  # sealed off, it has all ports to itself
     with socket.socket() as taken:
         taken.bind(("", 0))
         taken.listen()
