@@ -8,6 +8,7 @@ from typing import Any
 
 from cluster.board import Board
 from cluster.config import FinetuneConfig
+from cluster.finetune_check import check
 from cluster.interrupt import Interrupted, StopRequest, stop_on_signals
 from cluster.learner_process import Updates
 from cluster.local_ray import ProcessError, connected_ray, control, get, kill, local_ray
@@ -25,7 +26,6 @@ from cluster.watching.introduction import introduce
 from cluster.watching.live import LiveRun
 from cluster.watching.state import Keeper, kept
 from cluster.watching.timing_tree import timing_tree
-from learner.schedule import Schedule
 from learner.types import DivergedError
 from policy.errors import OcelotError
 from policy.timing import Timing
@@ -58,7 +58,7 @@ def finetune(
         OcelotError: what a person can put right; the checkpoints so far stay.
         Interrupted: stopped by Ctrl-C or SIGTERM, after a checkpoint.
     """
-    _check(config)
+    check(config)
     resume = run.latest_checkpoint()
     before = None if config.checkpoint is None else find_checkpoint(config.checkpoint)
     begin = _begin(config, resume or before)
@@ -378,26 +378,6 @@ def _done(calls: list[Any]) -> bool:
     import ray
 
     return not ray.wait(calls, num_returns=len(calls), timeout=0)[1]
-
-
-def _check(config: FinetuneConfig) -> None:
-    """Mistakes that can be seen before anything is started."""
-    from replay.tables import TABLES
-
-    schedule = Schedule(config.schedule)
-    unknown = sorted(schedule.tables - set(TABLES))
-    if unknown:
-        raise ProcessError(f"the schedule draws from table '{unknown[0]}', which is none of {', '.join(TABLES)}")
-    if "expert" in schedule.tables and not any(task.datasets for task in config.tasks):
-        raise ProcessError(
-            "the schedule draws from table 'expert', but no task names datasets to fill it; give tasks their "
-            "datasets, or let every schedule entry have data: {online: 1.0}"
-        )
-    if config.actors.processes < len(config.tasks):
-        raise ProcessError(
-            f"actors.processes is {config.actors.processes}, but there are {len(config.tasks)} tasks and an actor "
-            f"plays one; set actors.processes to at least {len(config.tasks)}"
-        )
 
 
 def _ray(address: str | None) -> contextlib.AbstractContextManager[None]:
