@@ -80,7 +80,8 @@ def _headlines(comparison: Comparison) -> list[dict[str, Any]]:
             continue
         own = overall[arm, None, ways[0]]
         better = improvement.get((f"{arm} - {baseline(names)}", None, ways[0]))
-        note = f"{better.value:.0%} likely to beat {baseline(names)}" if better and arm != "pretrained" else ""
+        sure = better is not None and better.low is not None and arm != "pretrained"  # one seed makes nothing likely
+        note = f"{better.value:.0%} likely to beat {baseline(names)}" if better and sure else ""
         value, *interval = tables.figure(own).split(" ", 1)
         found.append(
             {"arm": arm, "value": value, "interval": "".join(interval), "acting": tables.acting(ways[0]), "note": note}
