@@ -64,6 +64,8 @@ class Deadline:
         self._timer: threading.Timer | None = None
         self.over = False
         if hours is not None:
+            if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background command has it ignored
+                signal.signal(signal.SIGINT, signal.default_int_handler)
             self._timer = threading.Timer(hours * 3600, self._end)
             self._timer.daemon = True
             self._timer.start()
