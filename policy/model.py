@@ -63,9 +63,35 @@ class Policy(nn.Module):
             [B, T, width]; meaningless at padding, and zero where it is not wanted.
         """
         embedded = self.embedding(tokens, position, patches)
-        if self.config.attention_steps == 0 and prompt is None:
+        if self.config.attention_steps != 0:
+            return self._attended(embedded, timestep, prompt, wanted)
+        prompted = torch.zeros_like(timestep[:, 0], dtype=torch.bool) if prompt is None else prompt > 0  # [B]
+        if not prompted.any():
             return self.transformer.folded(embedded, fold(timestep), wanted)
-        place = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
+        if prompted.all():
+            return self._attended(embedded, timestep, prompt, wanted)
+        # Only rows with a prompt look beyond their timestep: the others need not pay for attention over all tokens.
+        hidden = torch.zeros_like(embedded)
+        for index in (torch.nonzero(~prompted).squeeze(1), torch.nonzero(prompted).squeeze(1)):
+            chosen = None
+            if wanted is not None:
+                row = torch.full_like(prompted, -1, dtype=torch.int64)
+                row[index] = torch.arange(len(index), device=index.device)
+                own = row[wanted // tokens.shape[1]]  # [W], -1: of the other rows
+                chosen = (own * tokens.shape[1] + wanted % tokens.shape[1])[own >= 0]
+            some, when = embedded[index], timestep[index]
+            if prompt is not None and prompted[index[0]]:
+                part = self._attended(some, when, prompt[index], chosen)
+            else:
+                part = self.transformer.folded(some, fold(when), chosen)
+            hidden = hidden.index_copy(0, index, part)
+        return hidden
+
+    def _attended(
+        self, embedded: torch.Tensor, timestep: torch.Tensor, prompt: torch.Tensor | None, wanted: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Hidden states of embedded windows [B, T, width] whose tokens see those before them."""
+        place = torch.arange(timestep.shape[1], device=timestep.device).expand_as(timestep)
         mask = None
         if self.config.attention_steps is not None:
             mask = self._visible(timestep, place, timestep, place, prompt)

@@ -23,10 +23,13 @@ def test_hidden_states_and_gradients_equal_those_under_a_mask():
     masked.load_state_dict(folded.state_dict())
     real = batch.timestep >= 0
     results = []
-    for policy, prompt in ((folded, None), (masked, torch.zeros(len(batch.tasks), dtype=torch.int64))):
-        hidden = policy(batch.tokens, batch.position, batch.timestep, prompt=prompt)[real]
-        hidden.pow(3).sum().backward()
-        results.append((hidden.detach(), policy.transformer.blocks[0].qkv.weight.grad))
+    for policy in (folded, masked):
+        if policy is folded:
+            hidden = policy(batch.tokens, batch.position, batch.timestep)
+        else:
+            hidden = policy._attended(policy.embedding(batch.tokens, batch.position), batch.timestep, None, None)
+        hidden[real].pow(3).sum().backward()
+        results.append((hidden.detach()[real], policy.transformer.blocks[0].qkv.weight.grad))
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
 
@@ -52,3 +55,18 @@ def test_hidden_states_where_they_are_wanted_are_those_of_all(attention_steps):
     rest[wanted] = False
     assert (chosen.flatten(0, 1)[rest] == 0).all()
     assert rest.sum() > len(wanted) / 2
+
+
+@pytest.mark.parametrize("everything", [True, False])
+def test_rows_without_a_prompt_are_folded_beside_rows_that_have_one(everything):
+    torch.manual_seed(0)
+    batch = collate(mixed())
+    policy = Policy(CONFIG).double()
+    prompt = torch.zeros(len(batch.tasks), dtype=torch.int64)
+    prompt[1::2] = 1
+    wanted = torch.nonzero(batch.timestep.flatten() >= 0).squeeze(1) if everything else read(batch)
+    some = policy(batch.tokens, batch.position, batch.timestep, None, prompt, None if everything else wanted)
+    every = policy._attended(policy.embedding(batch.tokens, batch.position), batch.timestep, prompt, None)
+    torch.testing.assert_close(some.flatten(0, 1)[wanted], every.flatten(0, 1)[wanted], rtol=1e-10, atol=1e-12)
+    alone = policy(batch.tokens, batch.position, batch.timestep)
+    assert not torch.allclose(some[1][batch.timestep[1] >= 1], alone[1][batch.timestep[1] >= 1])
