@@ -3,18 +3,20 @@
 import re
 from collections.abc import Sequence
 
+from cluster.reference_scores import find
+
 Layout = dict[str, dict[str, list[str]]]
 """Category, then title of a chart, then the tags that it shows, as regular expressions."""
 
 
 def online(tasks: Sequence[str]) -> Layout:
     """Of `ocelot finetune`: the categories are the questions, arms lie side by side in every chart."""
-    shown = {task: re.escape(task) for task in tasks}
+    together = {"interquartile mean of the evaluations' scores": ["eval/interquartile_mean/.*"]}
     return {
         "1. Is it learning?": {
-            "interquartile mean of the evaluations' scores": ["eval/interquartile_mean/.*"],
-            **{f"{task}: score": [f"eval/score/{name}/.*"] for task, name in shown.items()},
-            **{f"{task}: return while exploring": [f"charts/episodic_return/{name}"] for task, name in shown.items()},
+            **(together if any(find(task) for task in tasks) else {}),
+            **_evaluated(tasks),
+            **{f"{task}: return while exploring": [f"charts/episodic_return/{re.escape(task)}"] for task in tasks},
         },
         "2. Is it healthy?": {
             "losses": ["losses/[^/]+/loss"],
@@ -44,8 +46,17 @@ def offline(tasks: Sequence[str]) -> Layout:
     return {
         "Pretraining": {
             "losses of pretraining": ["losses/[^/]+/loss", "losses/held_out"],
-            **{f"{task}: score while pretraining": [f"eval/score/{re.escape(task)}/.*"] for task in tasks},
+            **{f"{title} while pretraining": tags for title, tags in _evaluated(tasks).items()},
             "gradient norms of pretraining": ["losses/[^/]+/gradient_norm"],
             "time of pretraining's learner": ["time/learner/[^/]+"],
         }
     }
+
+
+def _evaluated(tasks: Sequence[str]) -> dict[str, list[str]]:
+    """Of each task's evaluations: the score, or the return where nobody measured what scores 0 and 1."""
+    found = {}
+    for task in tasks:
+        tag, title = ("score", "score") if find(task) else ("return", "return in evaluations")
+        found[f"{task}: {title}"] = [f"eval/{tag}/{re.escape(task)}/.*"]
+    return found

@@ -58,19 +58,27 @@ def _tasks(shown: Shown) -> "RenderableType":
     from rich.table import Table
 
     table = Table("task", box=None, pad_edge=False, expand=True)
-    for name in ("return", "score, greedy", "score, t = 1"):
+    for name in ("return", "greedy", "t = 1"):
         table.add_column(name, justify="right")
     table.add_column("returns so far")
     for task in shown.tasks:
         returns = shown.returns.get(task, [])
-        evaluated = [shown.values.get(f"eval/score/{task}/{acting}") for acting in ("greedy", "temperature_1")]
         table.add_row(
             task,
             f"{returns[-1]:,.1f}" if returns else "-",
-            *("-" if score is None else f"{score:.2f}" for score in evaluated),
+            *(_evaluated(shown, task, acting) for acting in ("greedy", "temperature_1")),
             sparkline(returns),
         )
     return table
+
+
+def _evaluated(shown: Shown, task: str, acting: str) -> str:
+    """The last evaluation of a task: its score, or its return where the task has no score."""
+    score = shown.values.get(f"eval/score/{task}/{acting}")
+    mean = shown.values.get(f"eval/return/{task}/{acting}")
+    if score is not None:
+        return f"score {score:.2f}"
+    return "-" if mean is None else f"return {mean:,.1f}"
 
 
 def _rates(shown: Shown) -> "RenderableType":
@@ -102,11 +110,11 @@ def _replay(shown: Shown) -> "RenderableType":
 
     line = Text("replay  ")
     for tag, fill in sorted(shown.values.items()):
-        if tag.startswith("replay/fill/"):
+        if tag.startswith("replay/fill/") and fill:
             name = tag.removeprefix("replay/fill/")
             full = round(fill * BAR)
             line.append(f"{name} ").append("━" * full, "green").append("━" * (BAR - full), "dim")
-            line.append(f" {fill:.0%} of {shown.values[f'replay/size/{name}'] / fill if fill else 0:,.0f}   ")
+            line.append(f" {fill:.0%} of {shown.values[f'replay/size/{name}'] / fill:,.0f}   ")
     return line
 
 

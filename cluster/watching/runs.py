@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster.config_files import read_yaml
 from cluster.rundir import RunDirectory, RunError
-from cluster.scores import scalars
+from cluster.scores import acting_name, scalars
 from cluster.watching.sparkline import sparkline
 from cluster.watching.state import read_state
 
@@ -30,6 +30,8 @@ class Listed:
     env_steps: int
     scores: list[float]
     """Interquartile mean of the scores of each evaluation (greedy, or the lowest temperature), oldest first."""
+    returns: list[float]
+    """Mean return of each evaluation of the same kind, of a run of one task alone; returns of several do not add up."""
     message: str
     """Why it failed."""
 
@@ -66,10 +68,17 @@ def runs_table(runs: list[Listed]) -> "Table":
             state + (f": {run.message}" if run.message else ""),
             f"{run.updates:,} of {run.total:,}",
             f"{run.env_steps:,}" if run.env_steps else "-",
-            f"{run.scores[-1]:.2f}" if run.scores else "-",
-            sparkline(run.scores),
+            _result(run),
+            sparkline(run.scores or run.returns),
         )
     return table
+
+
+def _result(run: Listed) -> str:
+    """Its last score, or its last return where its task has no score."""
+    if run.scores:
+        return f"{run.scores[-1]:.2f}"
+    return f"return {run.returns[-1]:,.1f}" if run.returns else "-"
 
 
 def _configs(folder: Path) -> Iterator[Path]:
@@ -88,6 +97,7 @@ def _listed(path: Path, folder: Path) -> Listed:
     latest = run.latest_checkpoint()
     saved = int(latest.name.removeprefix("step_")) if latest else 0
     state = read_state(run)
+    scores, returns = evaluated(run.evaluations())
     return Listed(
         name=str(path.relative_to(folder)) if path != folder else path.name,
         # A run of a version that kept no state: as its checkpoints say.
@@ -95,20 +105,23 @@ def _listed(path: Path, folder: Path) -> Listed:
         updates=max(state.updates, saved) if state else saved,
         total=total,
         env_steps=state.env_steps if state else 0,
-        scores=run_scores(run.evaluations()),
+        scores=scores,
+        returns=returns,
         message=state.message if state else "",
     )
 
 
-def run_scores(lines: list[dict[str, Any]]) -> list[float]:
-    """Interquartile mean of the scores at each update that was evaluated, at the lowest temperature."""
+def evaluated(lines: list[dict[str, Any]]) -> tuple[list[float], list[float]]:
+    """Of each update that was evaluated, at the lowest temperature: `Listed.scores` and `Listed.returns`."""
     by_update: dict[int, list[dict[str, Any]]] = {}
     for line in lines:
         by_update.setdefault(line["updates"], []).append(line)
-    found = []
+    scores, returns = [], []
     for update in sorted(by_update):
-        rows = by_update[update]
-        lowest = min(row["temperature"] for row in rows)
-        values = scalars([row for row in rows if row["temperature"] == lowest])
-        found += [value for tag, value in values.items() if tag.startswith("eval/interquartile_mean/")]
-    return found
+        lowest = min(row["temperature"] for row in by_update[update])
+        rows = [row for row in by_update[update] if row["temperature"] == lowest]
+        values = scalars(rows)
+        scores += [value for tag, value in values.items() if tag.startswith("eval/interquartile_mean/")]
+        if len(rows) == 1:
+            returns.append(values[f"eval/return/{rows[0]['task']}/{acting_name(lowest)}"])
+    return scores, returns

@@ -17,11 +17,15 @@ from tests.cluster.small import CARTPOLE, PENDULUM
 VALUES = {
     f"charts/episodic_return/{CARTPOLE}": 31.5,
     f"eval/score/{CARTPOLE}/greedy": 0.42,
+    f"eval/return/{CARTPOLE}/greedy": 99.0,
+    f"eval/return/{PENDULUM}/greedy": 12.5,
     "charts/steps_per_second": 1234.5,
     "replay/samples_per_second/expert": 10.0,
     "replay/samples_per_second/online": 20.0,
     "replay/fill/online": 0.25,
     "replay/size/online": 50,
+    "replay/fill/prompts": 0.0,
+    "replay/size/prompts": 0,
     "time/actors/env": 0.3,
     "time/actors/wait": 0.6,
     "time/learner/update": 0.5,
@@ -49,9 +53,10 @@ def test_panels_show_tasks_rates_replay_and_faults():
     assert "my-run" in text
     row = line_with(CARTPOLE, text)
     assert "31.5" in row
-    assert "0.42" in row
+    assert "score 0.42" in row
+    assert "return 12.5" in line_with(PENDULUM, text), "a task without a score"
     assert sparkline([10.0, 20.0, 31.5]) in row
-    assert line_with(PENDULUM, text).count("-") >= 3, "nothing is known of it yet"
+    assert line_with(PENDULUM, text).count(" - ") == 2, "it was not sampled, and has no exploring episode yet"
     actors = line_with("environment steps", text)
     assert "1,234.5" in actors
     assert "wait 60%, env 30%" in actors, "the largest first"
@@ -59,6 +64,7 @@ def test_panels_show_tasks_rates_replay_and_faults():
     assert "update 50%" in line_with("updates", text)
     assert "forward" not in text, "parts of parts are for TensorBoard"
     assert "25% of 200" in line_with("replay  online", text)
+    assert "prompts" not in text, "a table that nothing was put into"
     faults = line_with("faults", text)
     assert "actor restarts 2" in faults
     assert "server" not in faults

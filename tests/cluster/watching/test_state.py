@@ -1,14 +1,16 @@
 """How a run stands: kept while it goes on, true when its process was killed."""
 
+import io
 import signal
 import subprocess
 import sys
 
 import pytest
+from rich.console import Console
 
 from cluster.interrupt import Interrupted
 from cluster.rundir import RunDirectory, RunError
-from cluster.watching.runs import find_runs
+from cluster.watching.runs import find_runs, runs_table
 from cluster.watching.state import kept, read_state
 from policy.errors import OcelotError
 from tests.cluster.processes_of import wait_for
@@ -74,6 +76,25 @@ def test_runs_are_listed_with_state_progress_and_score(watched, offline):
     assert run.env_steps >= 700
     assert len(run.scores) == 3, "before the first update, on the way, and at the end"
     assert listed["offline"].scores == []
+
+
+def test_a_run_of_one_task_without_a_score_shows_its_return(run):
+    for update, mean in ((0, -5.0), (10, -2.0)):
+        for temperature in (0.0, 1.0):
+            run.add_evaluation(
+                {
+                    "task": "gym/mine:Own-v0",
+                    "updates": update,
+                    "temperature": temperature,
+                    "returns": [mean, mean + 1.0],
+                }
+            )
+    (listed,) = find_runs(run.path.parent)
+    assert (listed.scores, listed.returns) == ([], [-4.5, -1.5])
+    console = Console(file=io.StringIO(), width=100)
+    console.print(runs_table([listed]))
+    assert "return -1.5" in console.file.getvalue()
+    assert "▁█" in console.file.getvalue()
 
 
 def test_runs_without_a_state_are_judged_by_their_checkpoints(run):
