@@ -46,10 +46,11 @@ class Progress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        refused = error is not None and self.done == self._before  # the error says all that there is to say
         if self._bar:
-            self._bar.show(self._line(), self.done, self.total)
+            self._bar.show(self._line(), self.done, self.total, visible=not refused)
             self._bar.stop()
-        else:
+        elif not refused:
             print(self._line(), file=self._stream, flush=True)
 
     def update(self, done: int, note: str = "") -> None:
@@ -96,8 +97,8 @@ class _Bar:
     def start(self) -> None:
         self._rich.start()
 
-    def show(self, line: str, done: int, total: int) -> None:
-        self._rich.update(self._task, description=line, completed=done, total=total)
+    def show(self, line: str, done: int, total: int, visible: bool = True) -> None:
+        self._rich.update(self._task, description=line, completed=done, total=total, visible=visible)
 
     def stop(self) -> None:
         self._rich.stop()

@@ -1,10 +1,12 @@
 """ocelot finetune."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
-from cluster.commands.options import ConfigFiles, Json, Name, Overrides, help_config, overrides, write_json
+from cluster.commands.options import ConfigFiles, Json, Name, Overrides, help_config
+from cluster.commands.training import carry_out
 
 
 def _model() -> Any:
@@ -31,13 +33,7 @@ def finetune(
 
     Ctrl-C stops after a checkpoint, with exit status 130; the same command again resumes.
     """
-    from cluster.config import FinetuneConfig
-    from cluster.config_files import load
     from cluster.finetune import finetune as train
-    from cluster.rundir import RunDirectory
 
-    settings = load(FinetuneConfig, config, overrides(set_, name))
-    run = RunDirectory.create(settings)
-    train(settings, run, address, allow_open_replay)
-    typer.echo(f"Run: {run.path}\nLook at it: ocelot monitor {run.path}")
-    write_json(json, {"run": str(run.path), "evaluations": run.evaluations()})
+    with_cluster = partial(train, address=address, allow_open_replay=allow_open_replay)
+    carry_out(_model(), with_cluster, config, set_, name, json)

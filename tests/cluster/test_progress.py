@@ -25,6 +25,19 @@ def test_plain_lines_with_rate_and_time_left():
     ]
 
 
+def _break(progress: Progress, done: int) -> None:
+    progress.update(done)
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(("done", "lines"), [(0, 0), (3, 1)])
+def test_an_error_before_anything_was_done_stands_alone(done, lines):
+    out = io.StringIO()
+    with pytest.raises(ZeroDivisionError), Progress("Playing", 10, "films", stream=out) as progress:
+        _break(progress, done)
+    assert out.getvalue().count("\n") == lines
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(7.2, "7 s"), (245, "4 min 05 s"), (7380, "2 h 03 min")])
 def test_duration(seconds, text):
     assert duration(seconds) == text
