@@ -1,12 +1,8 @@
 """What keeps others away from replay, decided before it starts; Reverb itself asks nobody who they are."""
 
-import logging
-import sys
-
 from cluster.local_ray import ProcessError
+from cluster.telling import warn
 from replay.seal import can_seal
-
-LOG = logging.getLogger("ocelot")
 
 
 def fenced(backend: str, cluster: bool, allow_open: bool) -> bool:
@@ -36,9 +32,7 @@ def warn_of(port: int | None) -> None:
     """Says, in the log and to the person, which port is open; None: none is."""
     if port is None:
         return
-    warning = (
+    warn(
         f"replay's port {port} is open on every interface of this machine: whoever reaches it can read and change the "
         "run's data"
     )
-    LOG.warning(warning)
-    print(f"Warning: {warning}", file=sys.stderr, flush=True)

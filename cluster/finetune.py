@@ -21,6 +21,7 @@ from cluster.rundir import DiskFull, RunDirectory, find_checkpoint
 from cluster.serving import together
 from cluster.start import Start, fresh, from_checkpoint
 from cluster.stopwatch import Stopwatch
+from cluster.telling import warn
 from cluster.watching.cards import timing_card
 from cluster.watching.introduction import introduce
 from cluster.watching.live import LiveRun
@@ -227,6 +228,8 @@ class Loop:
                 control(learner.stop)
                 stopped = True
         done: Updates = get(asked)
+        for warning in done.warnings:
+            warn(warning)
         self.version = done.version
         self._extra_steps = 0
         return done

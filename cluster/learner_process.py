@@ -35,6 +35,8 @@ class Updates:
     """Of the window stream, as its `stats`."""
     window_bytes: float
     """Mean size of the windows of the last update."""
+    warnings: list[str]
+    """Of the learner, since the last ones."""
     distributions: dict[str, np.ndarray]
     """float32 [n] by name: of each objective's last batch (OBJECTIVE/...), and the ages of its windows (age)."""
 
@@ -145,6 +147,7 @@ class LearnerProcess:
             self._spent(),
             self._stream.stats(),
             float(np.mean([_size(each) for each in self._windows])) if self._windows else float("nan"),
+            self._learner.clipping.take(),
             distributions | {"age": np.asarray(ages, dtype=np.float32)},
         )
 

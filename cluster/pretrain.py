@@ -16,6 +16,7 @@ from cluster.progress import Progress
 from cluster.run_evaluation import evaluate_run
 from cluster.rundir import RunDirectory, find_checkpoint
 from cluster.start import TRAINING_STATE, Start, fresh, from_checkpoint
+from cluster.telling import warn
 from cluster.texts import TEXT, text_corpora, weights
 from cluster.watching.introduction import introduce
 from cluster.watching.state import Keeper, kept
@@ -122,6 +123,8 @@ class Pretraining:
                 for name, value in learner.update(self._fetch).items():
                     sums[name] += value
                     seen[name] += 1
+                for warning in learner.clipping.take():
+                    warn(warning)
                 update = learner.updates
                 if update % config.run.log_every == 0 or update == total:
                     values = {f"losses/{name}": sums[name] / seen[name] for name in sums}

@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 
-from learner.losses import outside, squared
+from learner.losses import squared
 from learner.targets import Backup, at_separators, ends, per_token, returns, state_values
 from learner.types import Update
 from policy.values import symexp, symlog
@@ -30,10 +30,9 @@ class Critic:
     loss: torch.Tensor
     """0.5 (symlog target - q)^2, mean over the action tokens."""
 
-    def metrics(self, update: Update) -> dict[str, torch.Tensor]:
+    def metrics(self) -> dict[str, torch.Tensor]:
         """What to log."""
-        clipped = outside(self.targets, update.view.policy.bins)
-        return {"q": self.loss.detach(), "q_mean": self.taken.mean(), "clipped_targets": clipped}
+        return {"q": self.loss.detach(), "q_mean": self.taken.mean()}
 
 
 def critic(update: Update, how: Literal["expected", "best"], backup: Backup) -> Critic:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from learner import optimiser, state
+from learner.clipping import Clipping
 from learner.config import LearnerConfig
 from learner.distributions import distributions
 from learner.scale import AdvantageScale
@@ -56,6 +57,8 @@ class Learner:
         self.average = copy.deepcopy(self.policy).requires_grad_(False).eval()
         self.optimiser = optimiser.build(self.policy, config)
         self.scale = AdvantageScale()
+        self.clipping = Clipping(self.policy.bins, tasks)
+        """Of value targets."""
         self.updates = 0
         self.incarnation = 0
         self.warm = False
@@ -128,7 +131,8 @@ class Learner:
         return collate(windows, scales, prompt_loss=kind.prompt_loss).to(self.device)
 
     def loss(self, entry: Entry, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Loss and metrics of one batch under an entry's objective; no side effect but the advantage scale."""
+        """Loss and metrics of one batch under an entry's objective; no side effect but the advantage scale and the
+        warnings of clipped targets."""
         target = None
         if entry.kind.uses_target:
             with torch.no_grad():
@@ -140,6 +144,8 @@ class Learner:
         view = View(self.policy, batch)
         update = Update(view, target, discount, self.scale, self._settings(entry), number, count)
         loss, metrics = entry.kind.loss(update)
+        if "clipped_targets" in metrics:
+            metrics |= {"clipped_targets": self.clipping.count(batch.tasks, metrics["clipped_targets"])}
         if entry.entropy:
             loss = loss - entry.entropy * view.entropy
             metrics |= {"entropy": view.entropy.detach()}

@@ -156,9 +156,15 @@ def improved(log_probs: torch.Tensor, values: torch.Tensor, temperature: torch.T
     return torch.softmax(log_probs + values / temperature.unsqueeze(1), dim=1)
 
 
-def outside(targets: torch.Tensor, bins: torch.Tensor) -> torch.Tensor:
-    """How many returns [S] lie beyond the outermost of the bins [K], and so are clipped to it."""
-    return (symlog(targets).abs() > bins[-1]).sum()
+def outside(targets: torch.Tensor, trained: torch.Tensor, bins: torch.Tensor) -> torch.Tensor:
+    """How many returns of each row lie beyond the outermost of the bins [K], and so are clipped to it. int64 [B].
+
+    Args:
+        targets: [B, N].
+        trained: bool [B, N], which of them count.
+        bins: centres in symlog space, [K].
+    """
+    return ((symlog(targets).abs() > bins[-1]) & trained).sum(dim=1)
 
 
 def effective_sample_size(weights: torch.Tensor) -> torch.Tensor:

@@ -41,7 +41,8 @@ def loss(update: Update) -> Loss:
         value = squared(expectation(logits, bins), wanted, count)
     else:
         value = categorical(logits, wanted, bins, wanted.new_ones(()), count)
-    metrics |= {"value": value.detach(), "return_mean": wanted.mean(), "clipped_targets": outside(wanted, bins)}
+    clipped = outside(targets, trained, bins)
+    metrics |= {"value": value.detach(), "return_mean": wanted.mean(), "clipped_targets": clipped}
     return policy + settings.value_weight * value, metrics
 
 

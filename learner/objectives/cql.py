@@ -53,7 +53,7 @@ def loss(update: Update) -> Loss:
         q = symexp(slow.q[real])
         wanted = improved(torch.zeros_like(q), q, settings.temperature * scale[at])  # [m, V]
         actor = actor + cross_entropy_to(wanted, choice.log_probs[real]).sum() / update.count
-    metrics = found.metrics(update) | {"conservative": penalty.detach(), "policy": actor.detach()}
+    metrics = found.metrics() | {"conservative": penalty.detach(), "policy": actor.detach()}
     policy = actor if update.number >= settings.warmup else actor.new_zeros(())
     return policy + settings.value_weight * (found.loss + settings.alpha * penalty), metrics
 

@@ -34,7 +34,7 @@ def loss(update: Update) -> Loss:
         advantages = advantages + _baseline(update, found.values - sampled_values(update, settings.samples))
     binary = settings.filter == "binary"
     policy, metrics = weighted_cloning(update, advantages, divisors(update, advantages), binary)
-    return policy + settings.value_weight * found.loss, metrics | found.metrics(update)
+    return policy + settings.value_weight * found.loss, metrics | found.metrics()
 
 
 def sampled_values(update: Update, samples: int) -> torch.Tensor:

@@ -30,10 +30,11 @@ def loss(update: Update) -> Loss:
     policy, metrics = weighted_cloning(update, advantages, divisors(update, advantages))
     weights = expectile_weights(advantages[trained], settings.tau)
     value = categorical(view.value_logits[:, :-1][trained], q_target[trained], bins, weights, count)
-    targets = returns(update, update.target.values[:, 1:], settings)[trained]  # [S]
-    q = categorical(view.q_logits[trained], targets, bins, targets.new_ones(()), count)
+    targets = returns(update, update.target.values[:, 1:], settings)  # [B, N]
+    q = categorical(view.q_logits[trained], targets[trained], bins, targets.new_ones(()), count)
     metrics |= {"value": value.detach(), "q": q.detach(), "q_mean": q_target[trained].mean()}
-    return policy + settings.value_weight * (value + q), metrics | {"clipped_targets": outside(targets, bins)}
+    metrics |= {"clipped_targets": outside(targets, trained, bins)}
+    return policy + settings.value_weight * (value + q), metrics
 
 
 OBJECTIVE = Objective("iql", Settings, loss, uses_target=True)

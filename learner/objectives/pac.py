@@ -39,7 +39,7 @@ def loss(update: Update) -> Loss:
     found = critic(update, "expected", settings)
     log_probs = view.action_log_probs
     policy = cloning(log_probs, log_probs.new_ones(()), update.count)
-    metrics = found.metrics(update) | {"cloning": policy.detach()}
+    metrics = found.metrics() | {"cloning": policy.detach()}
     scale = divisors(update, found.advantages)[batch.action_step // batch.rewards.shape[1]]  # [M]
     if update.number >= settings.warmup and settings.cloning < 1.0:
         better = policy.new_zeros(())

@@ -75,6 +75,18 @@ def test_episodes_are_held_out_and_their_loss_is_logged(demonstrations, tmp_path
     assert [step for step, _ in scalars(run.path)["offline/losses/held_out"]] == [50]
 
 
+def test_a_task_with_returns_beyond_the_value_heads_is_told_of_once(demonstrations, tmp_path, capsys):
+    schedule = [{"objective": "awr", "batch": 8, "settings": {"lambda_": 1.0}}]
+    # The value heads reach 19; nine steps of Pendulum cost twice that.
+    config, run = run_of(tmp_path, policy__value_limit=3.0, schedule=schedule)
+    pretrain(config, run)
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Warning: ")]
+    assert len(told) == 1
+    assert "gym/Pendulum-v1: " in told[0]
+    assert "policy.value_limit (now 3)" in told[0]
+    assert told[0].removeprefix("Warning: ") in (run.path / "ocelot.log").read_text()
+
+
 def test_a_schedule_that_needs_actors_is_refused(demonstrations, tmp_path):
     config, run = run_of(tmp_path, schedule=[{"objective": "bc", "data": {"online": 1.0}}])
     with pytest.raises(ScheduleError, match="draws from online"):

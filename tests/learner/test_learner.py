@@ -17,6 +17,7 @@ from policy.errors import CheckpointError
 from policy.model import Policy
 from policy.returns import ReturnScale
 from replay.batch import collate
+from replay.trajectory import Trajectory
 from tests.learner.windows import mixed, window
 
 TASKS = {name: TaskInfo(0.9, ReturnScale(-5.0, 5.0)) for name in ("gym/A", "gym/B")}
@@ -85,6 +86,26 @@ def test_returns_outside_their_tokens_are_counted():
     windows = fetch("expert", 6)
     expected = sum(int((np.abs(w.returns_to_go[w.burn_in :]) > np.float32(0.1)).sum()) for w in windows)
     assert subject.update(fetch)["return_conditioned/clipped_returns"] == expected > 0
+
+
+@pytest.mark.parametrize("objective", ["awr", "iql"])
+def test_a_task_whose_returns_leave_the_value_bins_is_told_of_once_by_name(objective):
+    subject = make([Entry(objective, batch=6)])
+    high = [replace_rewards(each, 9000.0) if each.task == "gym/B" else each for each in fetch("expert", 6)]
+    steps = sum(len(each) - each.burn_in for each in high if each.task == "gym/B")
+    assert subject.update(fetch)[f"{objective}/clipped_targets"] == 0
+    assert subject.clipping.take() == []
+    assert subject.update(lambda table, count: high)[f"{objective}/clipped_targets"] == steps > 0
+    (warning,) = subject.clipping.take()
+    assert warning.startswith("gym/B: ")
+    assert "8102" in warning
+    assert "policy.value_limit (now 9)" in warning
+    assert subject.update(lambda table, count: high)[f"{objective}/clipped_targets"] == steps
+    assert subject.clipping.take() == []
+
+
+def replace_rewards(given: Trajectory, reward: float) -> Trajectory:
+    return dataclasses.replace(given, rewards=np.full(len(given), reward, dtype=np.float32))
 
 
 def test_a_damaged_training_state_is_named(tmp_path):

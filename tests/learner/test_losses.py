@@ -148,7 +148,11 @@ def test_cross_entropy_has_the_gradient_of_the_divergence():
 
 def test_returns_beyond_the_bins_are_counted_and_clipped():
     bins = bin_centres(64, 2.0).double()
-    returns = torch.tensor([0.0, math.expm1(2.0) - 1e-3, 7.0, -1000.0], dtype=F64)
-    assert losses.outside(returns, bins) == 2
-    inside = histogram(symlog(torch.tensor([math.expm1(2.0)], dtype=F64)), bins)
-    torch.testing.assert_close(histogram(symlog(returns[2:3]), bins), inside)
+    returns = torch.tensor([[0.0, math.expm1(2.0) - 1e-3, 7.0, -1000.0], [7.0, 7.0, 0.0, 0.0]], dtype=F64)
+    trained = torch.tensor([[True] * 4, [True, False, True, True]])
+    assert losses.outside(returns, trained, bins).tolist() == [2, 1]
+    highest, lowest = (histogram(symlog(torch.tensor([bound], dtype=F64)), bins) for bound in (1e9, -1e9))
+    torch.testing.assert_close(histogram(symlog(returns[0, 2:3]), bins), highest)
+    torch.testing.assert_close(histogram(symlog(returns[0, 3:]), bins), lowest)
+    torch.testing.assert_close(highest, lowest.flip(1))
+    assert highest.argmax() == 63
