@@ -301,8 +301,8 @@ class ActorPool:
 
 
 def _members(config: FinetuneConfig) -> Iterator[Member]:
-    """One task an actor; processes and steps go to the tasks by weight."""
-    tasks = config.tasks
+    """One task an actor; processes and steps go to the tasks that are played by weight."""
+    tasks = [task for task in config.tasks if task.online]
     weights = [task.weight for task in tasks]
     counts = divide(config.actors.processes, weights)
     number = 0

@@ -68,6 +68,8 @@ class TaskConfig(Section):
     """Its share of the training windows, and of the actors, relative to the other tasks."""
     discount: Annotated[float, Field(gt=0, le=1)] = 0.99
     """Discount of its returns."""
+    online: bool = True
+    """Fine-tuning plays it; false: it gets no actors, and is only cloned from its demonstrations."""
     returns: tuple[float, float] | None = None
     """Returns-to-go of the first and the last return token; null: the checkpoint's, or quantiles of the data."""
     text_tokens: Positive = 32
