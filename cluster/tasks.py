@@ -44,7 +44,7 @@ def describe_task(task: str) -> dict[str, Any]:
     from actors import domains
     from actors.experts import registry
     from actors.experts.versions import versions
-    from cluster.reference_scores import find
+    from cluster.reference_scores import find, why_not
     from policy.text import TextTokenizer
 
     layout = domains.task_layout(task, text=TextTokenizer.default())
@@ -62,6 +62,7 @@ def describe_task(task: str) -> dict[str, Any]:
         "versions": versions(task),
         "demonstrations": registry.qualities(task),
         "reference": asdict(reference) if reference else None,
+        "unscored": None if reference else why_not(task),
     }
 
 
@@ -82,8 +83,12 @@ def task_lines(description: dict[str, Any]) -> Iterator[str]:
     yield f"  discount: {description['discount']:g}"
     yield f"  demonstrations can be recorded in quality: {', '.join(description['demonstrations'])}"
     reference = description["reference"]
-    known = f"random {reference['random']:.1f}, expert {reference['expert']:.1f}" if reference else "none measured"
-    yield f"  mean returns that score 0 and 1: {known}"
+    if reference is None:
+        yield f"  no score: {description['unscored']}"
+        return
+    yield f"  mean returns that score 0 and 1: random {reference['random']:.1f}, expert {reference['expert']:.1f}"
+    if reference["published"]:
+        yield f"  they were not measured here but published, under another protocol: {reference['published']}"
 
 
 def _space(space: dict[str, Any]) -> str:

@@ -71,15 +71,19 @@ def _with_score(row: dict[str, Any]) -> dict[str, Any]:
 
 def _by_domain(rows: list[dict[str, Any]]) -> Iterator[str]:
     """Where there are several tasks: percent of the expert by domain and over domains, for each way of acting."""
-    from cluster.reference_scores import domain_scores
+    from cluster.reference_scores import domain_scores, find
 
     for acting in dict.fromkeys(map(_acting, rows)):
         scores = domain_scores({row["task"]: row["returns"] for row in rows if _acting(row) == acting})
         if len(scores.tasks) > 1:
             domains = ", ".join(f"{domain} {score:.0f}" for domain, score in scores.domains.items())
             yield f"Percent of the expert, {acting}: {domains}; mean over domains {scores.mean:.0f}"
-        if scores.excluded:
-            yield f"Without a score: {', '.join(scores.excluded)}"
+        for task, why in scores.excluded.items():
+            yield f"Without a score: {task}, {why}"
+    for task in dict.fromkeys(row["task"] for row in rows):
+        known = find(task)
+        if known is not None and known.published is not None:
+            yield f"The scale of {task} is published, not measured here: {known.published}"
 
 
 def _acting(row: dict[str, Any]) -> str:

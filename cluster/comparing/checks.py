@@ -33,6 +33,7 @@ def warnings(rows: Sequence[Row], runs: Sequence[Run], references: References) -
         *_same("commit of Ocelot", chosen, [(run.environment.get("commit") or "unknown")[:10] for run in chosen]),
         *_same("hardware (matters to curves over time)", chosen, [_hardware(run) for run in chosen]),
         *_unscored(rows, references),
+        *_published(rows, references),
     ]
 
 
@@ -98,8 +99,15 @@ def _unscored(rows: Sequence[Row], references: References) -> Iterator[str]:
     if without := [task for task in known if task not in scored(known, references)]:
         yield (
             f"no reference scores for {', '.join(without)}: shown in returns, and left out of all figures over tasks "
-            f"(`ocelot experts measure TASK` measures them)"
+            f"(`ocelot experts measure TASK` measures them; an expert no better than random actions gives none)"
         )
+
+
+def _published(rows: Sequence[Row], references: References) -> Iterator[str]:
+    for task in tasks(rows):
+        reference = references.get(task)
+        if reference is not None and reference.published is not None:
+            yield f"the scale of {task} is published, under another protocol, not measured: {reference.published}"
 
 
 def _same(what: str, runs: Sequence[Run], values: Sequence[Any]) -> Iterator[str]:

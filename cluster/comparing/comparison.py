@@ -22,6 +22,8 @@ class Reference:
 
     random: float
     expert: float
+    published: str | None = None
+    """The table that they are from, under another protocol; None: measured here."""
 
     def score(self, returns: np.ndarray) -> np.ndarray:
         """(return - random) / (expert - random), any shape."""

@@ -28,12 +28,14 @@ def test_scores_are_percent_of_the_expert_and_domains_weigh_alike():
     assert scores.tasks == pytest.approx({"a/one": 50.0, "a/two": 0.0, "b/three": 150.0})
     assert scores.domains == pytest.approx({"a": 25.0, "b": 150.0})
     assert scores.mean == pytest.approx(87.5)
-    assert scores.excluded == ["b/worse", "c/new"]
+    assert list(scores.excluded) == ["b/worse", "c/new"]
+    assert scores.excluded["b/worse"] == "its expert, 4.0 on average, is no better than random actions, 5.0"
+    assert "nobody measured" in scores.excluded["c/new"]
 
 
 def test_an_expert_no_better_than_random_gives_no_score():
     assert find("b/worse") is find("b/equal") is find("c/new") is None
-    with pytest.raises(ComparisonError, match="b/equal has no reference scores"):
+    with pytest.raises(ComparisonError, match=r"b/equal has no score: its expert, 5\.0 on average, is no better"):
         required("b/equal")
     assert required("a/one").expert == 10.0
     assert math.isnan(domain_scores({"b/equal": [5.0]}).mean)
@@ -49,3 +51,31 @@ def test_at_least_forty_tasks_of_eight_domains_ship_with_references():
         reference = references.entry(task, references.SHIPPED)
         assert reference.expert.low > reference.random.high, task
         assert "ocelot" in reference.versions
+
+
+def test_games_of_atari_that_nobody_measured_have_published_scales():
+    from actors import domains
+    from actors.experts import published
+    from actors.experts.files import read_json
+
+    known = find("atari/breakout")
+    assert known is not None
+    assert (known.random, known.expert) == (1.7, 401.2)
+    assert known.published == "DQN, Mnih et al., Nature 518 (2015), Extended Data Table 2"
+    assert find("atari/breakout-grey") == known
+    assert find("atari/montezuma_revenge") is None  # where DQN is no better than random actions
+    rows = read_json(references.SHIPPED.with_name("published.json"))
+    assert len(rows) == 57
+    assert set(rows) <= set(domains.names())
+    for task in rows:
+        row = published.find(task)
+        assert row is not None
+        assert row.expert > row.random or task == "atari/montezuma_revenge"
+
+
+def test_a_measurement_comes_before_what_was_published():
+    ends = [Measurement("player", 10, mean, mean - 1, mean + 1) for mean in (0.0, 5.0)]
+    references.save(Reference("atari/breakout", *ends, 0, {}))
+    known = find("atari/breakout")
+    assert known is not None
+    assert (known.expert, known.published) == (5.0, None)
