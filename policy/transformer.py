@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from policy.attention import attention
 from policy.cache import SPAN, CacheView
 from policy.config import PolicyConfig
 from policy.folding import Fold
@@ -113,7 +114,7 @@ class Block(nn.Module):
                 each[these].view(rows, size, self.heads, -1).transpose(1, 2)  # [timesteps, heads, size, key]
                 for each in parts_of
             )
-            one = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+            one = attention(q, k, v)
             attended.append(one.transpose(1, 2).reshape(rows * size, width))
             at += rows * size
         every = torch.cat(attended)
@@ -155,9 +156,8 @@ class Block(nn.Module):
             x = x.gather(1, only.expand(rows, 1, width))  # [B, 1, width]
             q = q.gather(1, only.unsqueeze(-1).expand(rows, 1, *q.shape[2:]))  # [B, 1, heads, key]
         if view is None:
-            attended = functional.scaled_dot_product_attention(
-                q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask, is_causal=mask is None
-            )  # [B, heads, T, key]
+            q, k, v = (part.transpose(1, 2) for part in (q, k, v))
+            attended = attention(q, k, v, mask)  # [B, heads, T, key]
         else:
             assert mask is not None
             view.write(layer, k, v)
