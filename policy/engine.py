@@ -6,7 +6,9 @@ pass is one that training could have seen.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,16 +17,17 @@ from policy import capacity
 from policy.admission import check
 from policy.cache import Cache
 from policy.contexts import Contexts
+from policy.drawing import Drawing, Drawn
 from policy.forward import Forward
-from policy.model import Policy, legal_groups
+from policy.model import Policy
 from policy.networks import Networks, OnNewWeights, Weights
 from policy.ragged import Rows
-from policy.sampling import draw
 from policy.slots import SlotError, SlotTable
 from policy.types import ActReply, ActRequest, Version
-from policy.vocabulary import DEFAULT
 
+Result = TypeVar("Result")
 FIRST = Version(0, 0)
+ROWS_OF_A_THREAD = 8  # fewer rows are not worth another thread
 SEEN = 5.0  # seconds for which an actor that asked still counts as one that will ask again
 
 
@@ -38,7 +41,8 @@ class Engine:
         version: of the model's weights.
         seed: of sampling.
         idle: seconds after which an unseen actor's slots may be taken, once none is free.
-        threads: parts of a batch that run at the same time on a CPU.
+        threads: on a CPU, each takes a part of a batch's rows from observation to action. That is faster than as many
+            threads within each product, which wait for each other a hundred times in a pass.
         on_new_weights, rebuild_share: as in `policy.networks.Networks`.
 
     Raises:
@@ -66,7 +70,12 @@ class Engine:
         self.table = SlotTable(slots, idle)
         self.contexts = Contexts(slots, model.config.context, model.config.attention_steps)
         self.cache = Cache(model.config, slots, self.dtype, self.device)
-        self.forward = Forward(self.contexts, self.cache, self.device, threads)
+        self.forward = Forward(self.contexts, self.cache, self.device)
+        self._drawing = Drawing(self.contexts, self.forward, self.device)
+        self._threads = threads if self.device.type == "cpu" else 1
+        # Threads of PyTorch's own are a setting of the calling thread: one within each of ours. The caller's thread
+        # computes nothing then: helpers of its own products would go on spinning beside ours.
+        self._pool = ThreadPoolExecutor(self._threads, "engine", initializer=torch.set_num_threads, initargs=(1,))
         self._generator = torch.Generator(self.device).manual_seed(seed)
         self._batches = self._rows = self._rebuilds = self._slides = 0
         self._rebuild_seconds = self._act_seconds = 0.0
@@ -93,8 +102,8 @@ class Engine:
 
     def stats(self) -> dict[str, float]:
         """What the engine has done since it was made: batches, rows (environment steps), forwards, tokens fed, rebuilds
-        (contexts prefilled anew because of new weights alone), slides, and seconds in forward passes, in rebuilds and
-        altogether."""
+        (contexts prefilled anew because of new weights alone), slides, and seconds in forward passes (a thread's, on
+        average), in rebuilds and altogether."""
         return {
             "batches": self._batches,
             "rows": self._rows,
@@ -102,7 +111,7 @@ class Engine:
             "tokens": self.forward.tokens,
             "rebuilds": self._rebuilds,
             "slides": self._slides,
-            "forward_seconds": self.forward.seconds,
+            "forward_seconds": self.forward.seconds / self._threads,
             "rebuild_seconds": self._rebuild_seconds,
             "act_seconds": self._act_seconds,
         }
@@ -151,16 +160,9 @@ class Engine:
         slides = self._slide(rows)
         self._rebuild(rows.slots)
         before = contexts.length[rows.slots].copy()
-        shape = rows.legal.shape[:2]
-        returns = np.empty(n, dtype=np.int64)
-        tokens, log_probs = np.empty(shape, dtype=np.int64), np.empty(shape)
         try:
             contexts.observe(rows)
-            for model, index in self.networks.split(rows.slots):
-                part = rows if len(index) == n else rows.take(index)
-                hidden = self._feed(model, part.slots)
-                returns[index] = self._draw_returns(model, part, hidden)
-                tokens[index], log_probs[index] = self._draw_actions(model, part, hidden)
+            drawn = self._act(rows)
         except BaseException:
             contexts.take_back(rows.slots, before)
             raise
@@ -170,7 +172,43 @@ class Engine:
         self._slides += slides
         self._act_seconds += time.perf_counter() - began
         versions = self.networks.oldest[rows.slots]
-        return rows.replies(requests, tokens, log_probs, contexts.start[rows.slots], returns, versions)
+        start = contexts.start[rows.slots]
+        return rows.replies(requests, drawn.tokens, drawn.log_probs, start, drawn.returns, versions)
+
+    def _act(self, rows: Rows) -> Drawn:
+        """Actions of all rows, each set of weights for its own, several threads at the same time."""
+        n, acting = rows.legal.shape[:2]
+        levels = torch.rand(n, 1 + acting, dtype=torch.float64, device=self.device, generator=self._generator)
+        # What will be appended: a return token and its separator, and the action.
+        coming = min(int(self.contexts.length[rows.slots].max()) + 2 + acting, self.config.context)
+        self.cache.fit(max(int(self.contexts.length.max()), coming))
+
+        def step(model: Policy, index: np.ndarray) -> tuple[np.ndarray, Drawn]:
+            some = rows if len(index) == n else rows.take(index)
+            return index, self._drawing.step(model, some, levels[torch.from_numpy(index).to(self.device)])
+
+        found = self._in_parts(step, rows.slots)
+        if len(found) == 1:
+            return found[0][1]
+        drawn = Drawn(np.empty(n, dtype=np.int64), np.empty((n, acting), dtype=np.int64), np.empty((n, acting)))
+        for index, part in found:
+            for whole, some in zip(drawn, part, strict=True):
+                whole[index] = some
+        return drawn
+
+    def _in_parts(self, function: Callable[[Policy, np.ndarray], Result], slots: np.ndarray) -> list[Result]:
+        """What `function` returns for each set of weights with the indices of its slots; for parts of these, at the
+        same time, where there are threads and slots enough."""
+        parts = [
+            (model, some)
+            for model, index in self.networks.split(slots)
+            for some in np.array_split(index, max(1, min(self._threads, len(index) // ROWS_OF_A_THREAD)))
+        ]
+        if self._threads == 1:
+            return [function(*part) for part in parts]
+        running = [self._pool.submit(function, *part) for part in parts]
+        wait(running)  # all of them, so that none goes on when one has failed
+        return [each.result() for each in running]
 
     def _admit_weights(self) -> None:
         if self.networks.waiting is not None:
@@ -202,60 +240,9 @@ class Engine:
         began = time.perf_counter()
         self.contexts.cached[old] = 0
         self.networks.begin(old)
-        for model, index in self.networks.split(old):
-            self._feed(model, old[index])
+        self.cache.fit(int(self.contexts.length.max()))
+        self._in_parts(lambda model, index: self.forward.feed(model, old[index]), old)
         seconds = time.perf_counter() - began
         self.networks.spent(seconds, int(self.contexts.length[old].sum()))
         self._rebuilds += len(old)
         self._rebuild_seconds += seconds
-
-    def _draw_returns(self, model: Policy, rows: Rows, hidden: torch.Tensor) -> np.ndarray:
-        """Inserts a return token, biased towards high returns, where one is wanted; int64 [n], -1 elsewhere.
-
-        Replaces those rows of `hidden` [n, width] by the hidden states at their separators.
-        """
-        returns = np.full(len(rows.slots), -1, dtype=np.int64)
-        index = np.flatnonzero(rows.with_return)
-        if len(index) == 0:
-            return returns
-        where = torch.from_numpy(index).to(self.device)
-        logits = model.return_logits(hidden[where])  # [m, 256]
-        kappa = torch.from_numpy(rows.kappa[index]).to(logits)
-        bias = kappa.unsqueeze(1) * torch.linspace(0, 1, logits.shape[1], device=self.device, dtype=logits.dtype)
-        picked, _ = draw(logits + bias, torch.ones_like(kappa), self._generator)
-        returns[index] = picked.cpu().numpy() + DEFAULT.returns.start
-        both = np.stack([returns[index], np.full(len(index), DEFAULT.separator)], axis=1)  # [m, 2]
-        self.contexts.append(rows.slots[index], both, 2)
-        hidden[where] = self._feed(model, rows.slots[index])
-        return returns
-
-    def _draw_actions(self, model: Policy, rows: Rows, hidden: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Actions token by token from `hidden` [n, width] at the separators: tokens int64, log-probabilities [n, A]."""
-        shape = rows.legal.shape[:2]
-        tokens, log_probs = np.zeros(shape, dtype=np.int64), np.zeros(shape)
-        for place in range(int(rows.acting.max())):
-            index = np.flatnonzero(rows.acting > place)
-            if place > 0:
-                hidden = self._feed(model, rows.slots[index])
-            picked, score = self._draw(model, hidden, rows.legal[index, place], rows.temperature[index])
-            tokens[index, place], log_probs[index, place] = picked, score
-            # The last token stays out of the cache: it is fed with the next observation.
-            self.contexts.append(rows.slots[index], picked[:, None])
-        return tokens, log_probs
-
-    def _draw(
-        self, model: Policy, hidden: torch.Tensor, legal: np.ndarray, temperature: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """One token for each row of hidden [m, width] from its legal range [m, 2]."""
-        picked, score = np.empty(len(legal), dtype=np.int64), np.empty(len(legal))
-        for start, stop, index in legal_groups(torch.from_numpy(legal)):
-            where = index.to(self.device)
-            logits = model.logits(hidden[where], start, stop)  # [m of this range, stop - start]
-            token, log_prob = draw(logits, torch.from_numpy(temperature)[index].to(logits), self._generator)
-            picked[index.numpy()] = token.cpu().numpy() + start
-            score[index.numpy()] = log_prob.cpu().numpy()
-        return picked, score
-
-    def _feed(self, model: Policy, slots: np.ndarray) -> torch.Tensor:
-        """Runs all tokens that these slots' caches lack; the hidden state of each slot's last token [n, width]."""
-        return self.forward.feed(model, slots)

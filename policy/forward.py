@@ -1,8 +1,8 @@
 """One ragged forward pass over slots: whatever their contexts have and their caches lack, in as few passes as fit."""
 
 import itertools
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -15,55 +15,45 @@ from policy.ragged import groups, padded
 from policy.vocabulary import DEFAULT
 
 TOKENS_AT_ONCE = 8192  # of one forward pass: bounds the memory of prefills
-ROWS_OF_A_THREAD = 8  # fewer rows are not worth another thread
 
 
 class Forward:
-    """Feeds slots' new tokens to a policy and keeps their caches.
+    """Feeds slots' new tokens to a policy and keeps their caches. Several threads may feed, each its own slots.
 
     Args:
         contexts: tokens of all slots.
-        cache: keys and values of all slots.
+        cache: keys and values of all slots, laid out for contexts as long as they will be.
         device: of the cache.
-        threads: on a CPU, each takes a part of a batch's rows. That is faster than as many threads within each product,
-            which wait for each other a hundred times in a pass.
     """
 
-    def __init__(self, contexts: Contexts, cache: Cache, device: torch.device, threads: int):
+    def __init__(self, contexts: Contexts, cache: Cache, device: torch.device):
         self.contexts = contexts
         self.cache = cache
         self.device = device
         self.passes = 0
         self.tokens = 0
         self.seconds = 0.0
-        self._threads = threads if device.type == "cpu" else 1
-        # Threads of PyTorch's own are a setting of the calling thread: one within each of ours.
-        self._pool = ThreadPoolExecutor(self._threads, "engine", initializer=torch.set_num_threads, initargs=(1,))
+        self._counting = threading.Lock()
 
+    @torch.inference_mode()
     def feed(self, model: Policy, slots: np.ndarray) -> torch.Tensor:
         """Runs all tokens that these slots' caches lack; the hidden state of each slot's last token [n, width]."""
         began = time.perf_counter()
         new = self.contexts.length[slots] - self.contexts.cached[slots]
-        hidden = self.cache.keys.new_empty(len(slots), model.config.width)
-        self.cache.fit(int(self.contexts.length.max()))
-        for index in groups(new, TOKENS_AT_ONCE):
-            hidden[torch.from_numpy(index).to(self.device)] = self._parts(model, slots[index], new[index])
-            self.passes += 1
+        parts = list(groups(new, TOKENS_AT_ONCE))
+        if len(parts) == 1:
+            hidden = self._pass(model, slots, new)
+        else:
+            hidden = self.cache.keys.new_empty(len(slots), model.config.width)
+            for index in parts:
+                hidden[torch.from_numpy(index).to(self.device)] = self._pass(model, slots[index], new[index])
         self.contexts.cached[slots] = self.contexts.length[slots]
-        self.tokens += int(new.sum())
-        self.seconds += time.perf_counter() - began
+        with self._counting:
+            self.passes += len(parts)
+            self.tokens += int(new.sum())
+            self.seconds += time.perf_counter() - began
         return hidden
 
-    def _parts(self, model: Policy, slots: np.ndarray, new: np.ndarray) -> torch.Tensor:
-        """One pass over slots that have `new` tokens each, by as many threads as are worth it. [n, width]."""
-        parts = max(1, min(self._threads, len(slots) // ROWS_OF_A_THREAD))
-        if parts == 1:
-            return self._pass(model, slots, new)
-        bounds = [len(slots) * part // parts for part in range(parts + 1)]
-        rows = [slice(first, stop) for first, stop in itertools.pairwise(bounds)]
-        return torch.cat(list(self._pool.map(lambda part: self._pass(model, slots[part], new[part]), rows)))
-
-    @torch.inference_mode()
     def _pass(self, model: Policy, slots: np.ndarray, new: np.ndarray) -> torch.Tensor:
         """One pass over slots in ascending order that have `new` tokens each; hidden states of the last ones."""
         contexts, scratch = self.contexts, self.cache.scratch

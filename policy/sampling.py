@@ -3,15 +3,13 @@
 import torch
 
 
-def draw(
-    logits: torch.Tensor, temperature: torch.Tensor, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
+def draw(logits: torch.Tensor, temperature: torch.Tensor, level: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """One token of each row.
 
     Args:
         logits: float32 or float64 [M, K].
         temperature: [M]; 0 takes the most likely token.
-        generator: on the logits' device.
+        level: float64 [M]: a number drawn uniformly from [0, 1) for each row.
 
     Returns:
         int64 [M], and their log-probabilities [M] at that temperature (greedy: at temperature 1).
@@ -22,7 +20,8 @@ def draw(
     # The first token at which the summed probabilities exceed a uniform number: one random number a row, where other
     # ways draw one a token. In float64, so that no rounding of the sum makes a token more or less likely.
     summed = log_probs.double().exp().cumsum_(1)  # [M, K]
-    level = torch.rand(len(logits), 1, dtype=torch.float64, device=logits.device, generator=generator)
-    picked = torch.searchsorted(summed, level * summed[:, -1:], right=True).squeeze(1).clamp_(max=logits.shape[1] - 1)
-    picked = torch.where(sampled, picked, log_probs.argmax(dim=1))
+    picked = torch.searchsorted(summed, level.unsqueeze(1) * summed[:, -1:], right=True).squeeze(1)
+    picked = picked.clamp_(max=logits.shape[1] - 1)
+    if not sampled.all():
+        picked = torch.where(sampled, picked, log_probs.argmax(dim=1))
     return picked, log_probs.gather(1, picked.unsqueeze(1)).squeeze(1)

@@ -219,7 +219,7 @@ def test_threads_change_nothing():
     model = policy()
     single, double = Watched(model, 40), Watched(model, 40, threads=2)
     for step in range(9):
-        asked = request(np.random.default_rng(step), slots=40, reset=step == 0, temperature=0.0)
+        asked = request(np.random.default_rng(step), slots=40, reset=step == 0)
         first, second = single.act([asked])[0], double.act([asked])[0]
         assert np.array_equal(first.tokens, second.tokens)
     assert double.worst < 1e-9

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from policy.context import next_start
+from policy.engine import Engine
 from policy.errors import SpaceError
 from policy.types import Version
 from policy.vocabulary import DEFAULT
@@ -52,10 +53,9 @@ def test_bfloat16_stays_near_a_full_recompute():
 
 def test_the_image_matters_and_is_embedded_once(monkeypatch):
     model = policy()
-    engine, rng = Watched(model, 2), np.random.default_rng(0)
+    engine, rng = Engine(model, 2), np.random.default_rng(0)
     embedded = []
     network = engine.networks.models[0].embedding.patches
-    monkeypatch.setattr(Watched, "_feed", lambda self, *args: self.forward.feed(*args))
     network.register_forward_hook(lambda _, arguments, __: embedded.append(len(arguments[0])))
     for step in range(4):
         engine.act([seeing(rng, slots=1, reset=step == 0)])

@@ -20,10 +20,10 @@ class Exact(Engine):
         super().__init__(*args, **kwargs)
         self.log_probs: list[np.ndarray] = []
 
-    def _draw_actions(self, model, rows, hidden):
-        tokens, log_probs = super()._draw_actions(model, rows, hidden)
-        self.log_probs.append(log_probs)
-        return tokens, log_probs
+    def _act(self, rows):
+        drawn = super()._act(rows)
+        self.log_probs.append(drawn.log_probs)
+        return drawn
 
 
 def record(

@@ -8,11 +8,15 @@ DRAWS = 20_000
 LIMIT = 18.47  # of chi-square with 4 degrees of freedom, exceeded in 1 of 1,000 trials
 
 
+def uniform(count: int, seed: int) -> torch.Tensor:
+    return torch.rand(count, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
 @pytest.mark.parametrize("temperature", [1.0, 0.5, 2.0])
 def test_draws_follow_the_tempered_distribution(temperature):
     logits = PROBABILITIES.log().expand(DRAWS, 5) + 3.0
     at = torch.full((DRAWS,), temperature, dtype=torch.float64)
-    tokens, log_probs = draw(logits, at, torch.Generator().manual_seed(0))
+    tokens, log_probs = draw(logits, at, uniform(DRAWS, 0))
     expected = torch.softmax(PROBABILITIES.log() / temperature, 0)
     counts = torch.bincount(tokens, minlength=5)
     assert ((counts - DRAWS * expected) ** 2 / (DRAWS * expected)).sum() < LIMIT
@@ -21,12 +25,13 @@ def test_draws_follow_the_tempered_distribution(temperature):
 
 def test_greedy_takes_the_most_likely_with_its_log_probability_at_temperature_one():
     logits = PROBABILITIES.log().repeat(3, 1)
-    tokens, log_probs = draw(logits, torch.tensor([0.0, 1.0, 0.0]), torch.Generator().manual_seed(1))
+    tokens, log_probs = draw(logits, torch.tensor([0.0, 1.0, 0.0]), uniform(3, 1))
     assert tokens[[0, 2]].tolist() == [0, 0]
     assert torch.allclose(log_probs[[0, 2]], PROBABILITIES.log()[[0, 0]])
 
 
-def test_a_seed_repeats_the_draws():
-    logits, ones = torch.randn(50, 7), torch.ones(50)
-    first, second = (draw(logits, ones, torch.Generator().manual_seed(3))[0] for _ in range(2))
-    assert torch.equal(first, second)
+def test_levels_repeat_the_draws_whatever_rows_stand_beside():
+    logits, ones, level = torch.randn(50, 7), torch.ones(50), uniform(50, 3)
+    every = draw(logits, ones, level)[0]
+    assert torch.equal(every[20:30], draw(logits[20:30], ones[20:30], level[20:30])[0])
+    assert not torch.equal(every, draw(logits, ones, uniform(50, 4))[0])

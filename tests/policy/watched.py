@@ -15,9 +15,10 @@ class Watched(Engine):
         super().__init__(*args, **kwargs)
         self.differences: list[torch.Tensor] = []
         self.lengths: list[int] = []
+        self._feed, self.forward.feed = self.forward.feed, self._watch
 
-    def _feed(self, model, slots):
-        hidden = super()._feed(model, slots)
+    def _watch(self, model, slots):
+        hidden = self._feed(model, slots)
         for row, slot in enumerate(slots):
             whole = recompute(self, model, slot)
             logits = [model.logits(x[None], 32000, DEFAULT.size) for x in (whole, hidden[row])]
