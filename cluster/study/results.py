@@ -14,7 +14,9 @@ from cluster.environment import describe_environment
 from cluster.players import player_returns
 from cluster.rundir import writing
 from cluster.study.config import GroupConfig, StudyConfig
-from cluster.study.jobs import DONE, FAILED, Job
+from cluster.study.jobs import DONE, FAILED, PRETRAINED, Job
+
+ALL = "all tasks"
 
 
 def write(config: StudyConfig, every: Sequence[Job], command: str) -> None:
@@ -50,26 +52,53 @@ def paired(comparison: Comparison, arm: str, other: str, temperature: float) -> 
     if not names or any(mine[task].keys() != theirs[task].keys() for task in names):
         return None
     difference = (stacked(mine, names) - stacked(theirs, names)).mean(axis=1)  # [seeds]
-    return mean_of_means([difference]) if len(difference) > 1 else Estimate(float(difference[0]), None, None)
+    return _over_seeds([float(value) for value in difference])
 
 
 def after_switch(comparison: Comparison, arm: str, temperature: float) -> dict[str, Estimate]:
     """By task: the score at an arm's first evaluation after its updates began, minus that before them, paired by seed.
 
-    Tasks whose runs were not evaluated at both are left out.
+    Tasks whose runs were not evaluated at both are left out. Where several have scores, ALL is the mean over them.
     """
-    found: dict[str, list[float]] = {}
+    found: dict[str, dict[int, float]] = {}
     for task in sorted({point.task for point in comparison.points}):
         own = [p for p in comparison.points if (p.task, p.arm, p.temperature) == (task, arm, temperature)]
         for seed in sorted({point.seed for point in own}):
             way = sorted((point for point in own if point.seed == seed), key=lambda point: point.updates)
             last = max(point.updates for point in way)
             if len(way) > 2 and way[0].updates == 0 and way[1].updates < last:
-                found.setdefault(task, []).append(way[1].value - way[0].value)
-    return {
-        task: mean_of_means([np.array(values)]) if len(values) > 1 else Estimate(values[0], None, None)
-        for task, values in found.items()
+                found.setdefault(task, {})[seed] = way[1].value - way[0].value
+    names = scored(sorted(found), comparison.references)
+    if len(names) > 1:
+        common = set.intersection(*(set(found[task]) for task in names))
+        found |= {ALL: {seed: float(np.mean([found[task][seed] for task in names])) for seed in common}}
+    return {task: _over_seeds(list(values.values())) for task, values in found.items() if values}
+
+
+def kept(comparison: Comparison, arm: str, temperature: float) -> dict[str, Estimate]:
+    """By task that an arm left alone (`online: false`): its final score as a share of the pretrained policy's, paired
+    by seed. Tasks without a score, or where the pretrained policy has none above 0, are left out."""
+    ended, began = (matrix(comparison.rows, name, temperature) for name in (arm, PRETRAINED))
+    alone = {
+        task["name"]
+        for run in comparison.runs
+        if run.arm == arm
+        for task in run.config["tasks"]
+        if not task.get("online", True)
     }
+    shares = {
+        task: [
+            ended[task][seed] / began[task][seed] for seed in sorted(ended[task].keys() & began[task].keys(), key=str)
+        ]
+        for task in scored(sorted(alone & ended.keys() & began.keys()), comparison.references)
+        if min(began[task].values()) > 0
+    }
+    return {task: _over_seeds(values) for task, values in shares.items() if values}
+
+
+def _over_seeds(values: Sequence[float]) -> Estimate:
+    """Their mean; without an interval where there is one."""
+    return mean_of_means([np.array(values)]) if len(values) > 1 else Estimate(values[0], None, None)
 
 
 def _section(group: str, comparison: Comparison) -> list[str]:
@@ -94,6 +123,9 @@ def _section(group: str, comparison: Comparison) -> list[str]:
             if changes:
                 told = ", ".join(f"{task} {_shown(change)}" for task, change in changes.items())
                 lines.append(f"- {arm}, {acting}, first evaluation online minus before: {told}")
+            if shares := kept(comparison, arm, temperature):
+                told = ", ".join(f"{task} {_shown(share, '')}" for task, share in shares.items())
+                lines.append(f"- {arm}, {acting}, share that is kept of the pretrained score: {told}")
     return [*lines, ""]
 
 
@@ -126,7 +158,8 @@ def _status(job: Job) -> str | None:
     return None if row is None else row.status
 
 
-def _shown(estimate: Estimate) -> str:
+def _shown(estimate: Estimate, sign: str = "+") -> str:
+    value = format(estimate.value, f"{sign}.2f")
     if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:+.2f} (one seed)"
-    return f"{estimate.value:+.2f} [{estimate.low:+.2f} {estimate.high:+.2f}]"
+        return f"{value} (one seed)"
+    return f"{value} [{estimate.low:{sign}.2f} {estimate.high:{sign}.2f}]"
