@@ -31,7 +31,9 @@ from replay.trajectory import Trajectory
 
 LOG = logging.getLogger("ocelot")
 HELD_OUT_EVERY = 50  # updates, where log_every divides it
-HELD_OUT_WINDOWS = 32  # of each task
+HELD_OUT_WINDOWS = 32  # of each task, but fewer of each where tasks are many:
+HELD_OUT_IN_ALL = 256
+HELD_OUT_AT_ONCE = 32  # windows of one forward pass
 STREAM = "stream.json"  # position of the demonstrations, beside the training state
 
 
@@ -103,7 +105,8 @@ class Pretraining:
             prompt_steps=config.prompts.steps,
             texts=texts,
         )
-        self.held_out = self.stream.held_out_windows(HELD_OUT_WINDOWS)
+        few = max(2, min(HELD_OUT_WINDOWS, HELD_OUT_IN_ALL // len(config.tasks)))
+        self.held_out = self.stream.held_out_windows(few)
         self.best: EarlyStopping | None = None
         if config.patience is not None:
             self.best = EarlyStopping(run.path, config.patience)
@@ -171,11 +174,15 @@ class Pretraining:
 
         published = self.learner.published()
         training = published.training
+        parts = []
         try:
             with torch.no_grad():
-                return -float(View(published.eval(), collate(self.held_out)).action_log_probs.mean())
+                for first in range(0, len(self.held_out), HELD_OUT_AT_ONCE):
+                    batch = collate(self.held_out[first : first + HELD_OUT_AT_ONCE])
+                    parts.append(View(published.eval(), batch).action_log_probs)
         finally:
             published.train(training)
+        return -float(torch.cat(parts).mean())
 
     def _fetch(self, table: str, count: int) -> list[Trajectory]:
         return self.stream.windows(count)
