@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 
@@ -38,10 +39,15 @@ def repeat(measure: Callable[[], float], repeats: int) -> list[float]:
 
 
 def result(figures: Sequence[Figure]) -> dict[str, Any]:
-    """Figures with the machine and the versions that they were measured on, as plain JSON."""
+    """Figures with the time, the machine and the versions that they were measured on, as plain JSON."""
     from cluster.environment import describe_environment
 
-    return {"rows": [asdict(figure) for figure in figures], "environment": describe_environment()}
+    measured = datetime.now(UTC).isoformat(timespec="seconds")
+    return {
+        "measured": measured,
+        "rows": [asdict(figure) for figure in figures],
+        "environment": describe_environment(),
+    }
 
 
 def show(figures: Sequence[Figure]) -> None:
@@ -52,10 +58,11 @@ def show(figures: Sequence[Figure]) -> None:
     table = Table("", "value", "least", "greatest", "unit", "of baseline", box=None)
     for figure in figures:
         ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
-        low, high = (_number(bound) for bound in (figure.low, figure.high))
-        table.add_row(figure.name, _number(figure.value), low, high, figure.unit, ratio)
+        low, high = (number(bound) for bound in (figure.low, figure.high))
+        table.add_row(figure.name, number(figure.value), low, high, figure.unit, ratio)
     Console().print(table)
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """As a person reads it; "" for None."""
     return "" if value is None else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,5 +1,7 @@
 """ocelot bench."""
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -7,6 +9,9 @@ import typer
 from cluster.commands.options import Json, write_json
 
 app = typer.Typer(help="Speed, against what it could be.", no_args_is_help=True)
+
+HISTORY = Path("benchmarks/history.jsonl")
+PAGE = Path("docs/speed-history.html")
 
 Quick = Annotated[bool, typer.Option("--quick", help="Under a minute, and less exact.")]
 Dtype = Annotated[str, typer.Option(help="Of weights and cache: float32 or bfloat16.")]
@@ -106,6 +111,62 @@ def train(quick: Quick = False, json: Json = None) -> None:
     figures = measure(["4x128"] if quick else list(SIZES), seconds, repeats)
     bench.show(figures)
     write_json(json, bench.result(figures))
+
+
+@app.command()
+def history(
+    results: Annotated[
+        list[Path] | None, typer.Argument(metavar="RESULT...", help="What other benchmarks wrote with --json.")
+    ] = None,
+    file: Annotated[Path, typer.Option(help="The history, which the results are added to.")] = HISTORY,
+    page: Annotated[Path, typer.Option(help="The page that is drawn from it.")] = PAGE,
+    json: Json = None,
+) -> None:
+    """Adds results to the history of benchmarks, says which figures became worse, and draws every one over time.
+
+    A line of the history has the commit, hardware, versions and figures of one result, under the name of its file.
+    """
+    from cluster import bench_history
+    from cluster.bench_history_page import render
+    from cluster.rundir import writing
+
+    for result in results or []:
+        bench_history.add(file, result)
+    measurements = bench_history.read(file)
+    changes = bench_history.changes(measurements)
+    for line in bench_history.in_words(changes):
+        typer.echo(line)
+    with writing(page):
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(render(measurements))
+    typer.echo(f"Written: {page}")
+    write_json(json, [asdict(change) for change in changes])
+
+
+@app.command()
+def scale(
+    quick: Annotated[bool, typer.Option("--quick", help="Under two minutes, and less exact.")] = False,
+    actors: Annotated[int | None, typer.Option(min=16, help="Largest load; 200, or 100 with --quick.")] = None,
+    step_ms: Annotated[list[float] | None, typer.Option(help="Milliseconds of a step; 20 and 50, quick: 50.")] = None,
+    json: Json = None,
+) -> None:
+    """Where server, replay and learner saturate under many simulated actors, and what that says of twice as many."""
+    from cluster import bench
+    from cluster.bench_scale import Effort, loads, report
+    from cluster.bench_scale import scale as measure
+
+    if any(step <= 0 for step in step_ms or ()):
+        raise typer.BadParameter("a step takes more than 0 ms", param_hint="--step-ms")
+    steps = [step / 1000 for step in step_ms or ([50] if quick else [20, 50])]
+    if quick:
+        effort = Effort(loads(actors or 100, 3), steps, warm=3.0, seconds=1.0, repeats=2)
+    else:
+        effort = Effort(loads(actors or 200, 5), steps, warm=10.0, seconds=5.0, repeats=3)
+    points = []
+    for sweep in measure(effort):
+        points += sweep
+        bench.show(report(sweep))
+        write_json(json, bench.result(report(points)) | {"points": [vars(point) for point in points]})
 
 
 def _effort(quick: bool) -> tuple[float, int]:
