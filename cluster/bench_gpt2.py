@@ -38,7 +38,8 @@ class Gpt2:
 
         sizes: dict[str, Any] = {"n_layer": config.layers, "n_embd": config.width, "n_head": config.heads}
         gpt2 = GPT2Config(vocab_size=DEFAULT.size, n_positions=CONTEXT, n_inner=config.feedforward, **sizes)
-        self.model = GPT2LMHeadModel(gpt2).to(dtype).eval()
+        model: Any = GPT2LMHeadModel(gpt2)
+        self.model = model.to(dtype).eval()
         self.cache = StaticCache(self.model.config, max_cache_len=CONTEXT)
         self.work = work
         self.best = best
