@@ -46,10 +46,13 @@ class Player:
     def episode(self) -> None:
         """As many steps of all rows as an episode has."""
         rows = np.arange(SLOTS)
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)  # as the policy server does: the engine has threads of its own
         for step in range(self.work.steps):
             begin = self.at == self.phase if self.slide else (self.at - self.phase) % self.work.steps == 0
             self.engine.act([self.work.request(step, np.asarray(begin | (self.at == 0)), rows)])
             self.at += 1
+        torch.set_num_threads(before)
 
 
 def decode(names: list[tuple[str, str]], threads: int, repeats: int) -> Iterator[list[Figure]]:

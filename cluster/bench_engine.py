@@ -55,7 +55,7 @@ def decode(threads: int, dtype: str, seconds: float, repeats: int) -> Figure:
     from policy.types import ActRequest
 
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)  # as the policy server does: the engine has threads of its own
     torch.manual_seed(0)
     engine = Engine(Policy(POLICY), SLOTS, getattr(torch, dtype), threads=threads)
     played = play()

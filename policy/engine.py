@@ -73,8 +73,8 @@ class Engine:
         self.forward = Forward(self.contexts, self.cache, self.device)
         self._drawing = Drawing(self.contexts, self.forward, self.device)
         self._threads = threads if self.device.type == "cpu" else 1
-        # Threads of PyTorch's own are a setting of the calling thread: one within each of ours. The caller's thread
-        # computes nothing then: helpers of its own products would go on spinning beside ours.
+        # One of PyTorch's own threads within each of ours. Nor should the caller's have more: helpers of its products
+        # would go on spinning beside ours.
         self._pool = ThreadPoolExecutor(self._threads, "engine", initializer=torch.set_num_threads, initargs=(1,))
         self._generator = torch.Generator(self.device).manual_seed(seed)
         self._batches = self._rows = self._rebuilds = self._slides = 0

@@ -49,7 +49,7 @@ class PolicyServer:
         weights: its parameters by name (given as a Ray reference, Ray fetches them before the constructor runs).
         version: of these weights.
         slots: environments that can be served at the same time.
-        threads: of torch in this process.
+        threads: of the engine.
         dtype: of weights and cache: float64, float32, bfloat16, or auto: the faster of the last two, by measurement.
         seed: of action sampling.
         window_ms: how long a batch is collected, at most.
@@ -73,7 +73,7 @@ class PolicyServer:
         on_new_weights: OnNewWeights = "rebuild",
         rebuild_share: float = 0.1,
     ):
-        torch.set_num_threads(threads)
+        torch.set_num_threads(1)  # the engine's threads have one each; nothing else here computes
         model = Policy(config).to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         version = Version(*version)
         self._engine = Engine(
