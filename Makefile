@@ -8,13 +8,14 @@ INSTALLED := .venv/.installed
 export RAY_USAGE_STATS_ENABLED := 0
 export TF_CPP_MIN_LOG_LEVEL := 3
 
-.PHONY: help docs quickstart test reliability format clean
+.PHONY: help docs quickstart test reliability soak format clean
 
 help:
 	@echo "make quickstart   pretrain a policy, improve it online, compare (about 10 minutes on two cores)"
 	@echo "make test         ruff, mypy, pytest"
 	@echo "make test-slow    the tests that take more than half a minute each: hosts, faults, tutorials"
 	@echo "make reliability  inject faults into real runs, and write the table of docs/reliability.md"
+	@echo "make soak         an hour of faults at random, with the memory of every process (MINUTES=60)"
 	@echo "make docs         build the documentation into site/"
 	@echo "make format       ruff format, and its repairs"
 	@echo "make clean        remove the installation (.venv); runs stay"
@@ -32,6 +33,10 @@ test-slow: $(INSTALLED)
 
 reliability: $(INSTALLED)
 	OCELOT_RELIABILITY=1 $(BIN)/pytest tests/cluster/test_finetune.py tests/cluster/test_faults.py tests/cluster/test_hosts.py
+
+MINUTES ?= 60
+soak: $(INSTALLED)
+	$(BIN)/python -m tests.cluster.soak --minutes $(MINUTES) --json benchmarks/results/soak.json
 
 docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -5,27 +5,34 @@ import json
 import os
 import shutil
 import signal
-import struct
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pytest
 
 from cluster.incarnation import current_incarnation
-from cluster.rundir import COMPLETE, RunDirectory
-from tests.cluster.conftest import ROOT
-from tests.cluster.processes_of import find, scalars
+from cluster.rundir import RunDirectory
+from tests.cluster.faults import (
+    COMPILER,
+    HOUR,
+    MOUNTABLE,
+    Clock,
+    begin,
+    damage_the_newest_checkpoint,
+    fill_the_disk,
+    freeze_an_actor,
+    kill_everything_in_a_checkpoint,
+    set_the_clock,
+    small_disk,
+)
+from tests.cluster.processes_of import scalars
 from tests.cluster.reliability import Fault
 from tests.cluster.small import FINETUNE, PRETRAIN, changed, write
 from tests.cluster.watched import PATIENCE, Watched
 
-COMPILER = shutil.which("cc")
-MOUNTABLE = os.geteuid() == 0 and shutil.which("mount") is not None
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(1200),
@@ -36,8 +43,6 @@ pytestmark = [
 TASK = "gym/tests.cluster.faulty:Slow-v0"
 UPDATES, STEPS = 240, 7200
 EVERY = 10  # updates between checkpoints
-HOUR = 3600
-ROOM = 1 << 20  # bytes left on a full disk: a line in the log, and no checkpoint
 
 
 @dataclass
@@ -51,35 +56,11 @@ class Story:
     log: str
 
 
-class Clock:
-    """The wall clock that a command and all that it starts see in Python; wall_clock.c is how."""
-
-    def __init__(self, folder: Path):
-        self._file, self._library = folder / "clock", folder / "wall_clock.so"
-        self.set(0)
-        source = Path(__file__).with_name("wall_clock.c")
-        subprocess.run([str(COMPILER), "-shared", "-fPIC", "-o", self._library, source, "-ldl"], check=True)
-
-    def set(self, seconds: int) -> None:
-        """Ahead of the true time by so many seconds."""
-        with open(self._file, "r+b" if self._file.exists() else "wb") as file:  # in place: it is mapped
-            file.write(struct.pack("=q", seconds))
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Of the command."""
-        return {"LD_PRELOAD": str(self._library), "WALL_CLOCK": str(self._file)}
-
-
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A disk of 160 MB."""
-    folder = tmp_path_factory.mktemp("disk")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", str(folder)], check=True)
-    try:
+    """A disk that is soon full."""
+    with small_disk(tmp_path_factory.mktemp("disk")) as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 @pytest.fixture(scope="module")
@@ -100,12 +81,10 @@ def story(disk: Path, tmp_path_factory: pytest.TempPathFactory, reliability: lis
     try:
         watched.wait(lambda: watched.noted("acts")[0] >= 2, "two actors")
         watched.wait_for_updates(1)
-        freeze_an_actor(watched, reliability)
-        fill_the_disk(watched, disk, reliability)
-        for seconds, name in ((HOUR, "forth"), (-HOUR, "back")):
-            clock.set(seconds)
-            back = watched.wait_for_updates(2 * EVERY)
-            reliability.append(Fault(f"the wall clock set an hour {name}", None, back, "nothing"))
+        reliability.append(freeze_an_actor(watched))
+        reliability.append(fill_the_disk(watched, disk))
+        for seconds in (HOUR, -HOUR):
+            reliability.append(set_the_clock(watched, clock, seconds, 2 * EVERY))
         seen = watched.extra["updates"]
         kill_everything_in_a_checkpoint(watched)
         newest = damage_the_newest_checkpoint(run)
@@ -124,61 +103,6 @@ def story(disk: Path, tmp_path_factory: pytest.TempPathFactory, reliability: lis
         with contextlib.suppress(ProcessLookupError):
             os.killpg(watched.process.pid, signal.SIGKILL)
     return Story(run, watched.process.returncode, resumed_at, watched.log)
-
-
-def begin(command: list[str], clock: Clock) -> subprocess.Popen:
-    environment = os.environ | clock.environment | {"RAY_worker_niceness": "0", "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, env=environment, cwd=ROOT, start_new_session=True)
-
-
-def freeze_an_actor(watched: Watched, reliability: list[Fault]) -> None:
-    died, acts = watched.noted("died and is replaced", "acts")
-    find(watched.process.pid, "ray::Actor")[0].suspend()
-    detected = watched.wait_for_log("died and is replaced", died)
-    back = detected + watched.wait_for_log("acts", acts)
-    assert "has not answered for" in watched.log
-    reliability.append(Fault("an actor frozen (SIGSTOP)", detected, back, "its unfinished episodes"))
-
-
-def fill_the_disk(watched: Watched, disk: Path, reliability: list[Fault]) -> None:
-    (before,) = watched.noted("no checkpoint after update")
-    ballast = disk / "ballast"
-    left = os.statvfs(disk).f_bavail * os.statvfs(disk).f_bsize
-    with open(ballast, "wb") as file:
-        file.write(bytes(left - ROOM))
-    detected = watched.wait_for_log("no checkpoint after update", before)
-    ballast.unlink()
-    back = watched.wait_for_updates(1)
-    assert "no space left" in watched.log
-    reliability.append(Fault("a full disk during a checkpoint", detected, back, "that checkpoint"))
-
-
-def kill_everything_in_a_checkpoint(watched: Watched) -> None:
-    """SIGKILL of the command and of all that it started, Ray's head too, while a checkpoint is half written."""
-    family = [watched.process, *psutil.Process(watched.process.pid).children(recursive=True)]
-    checkpoints = watched.run.checkpoints
-
-    def half_written() -> bool:
-        return any(not (folder / COMPLETE).exists() for folder in checkpoints.glob("step_*"))
-
-    deadline = time.monotonic() + PATIENCE
-    while not half_written():
-        assert time.monotonic() < deadline, "no checkpoint is being written"
-        time.sleep(0.0005)
-    for process in family:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    watched.process.wait()
-
-
-def damage_the_newest_checkpoint(run: RunDirectory) -> int:
-    """Leaves of the newest checkpoint what a power failure could: half the weights, and no `complete`; its update."""
-    newest = max(run.checkpoints.glob("step_*"), key=lambda folder: folder.name)
-    (newest / COMPLETE).unlink(missing_ok=True)
-    weights = newest / "model.safetensors"
-    if weights.exists():
-        os.truncate(weights, weights.stat().st_size // 2)
-    return int(newest.name.removeprefix("step_"))
 
 
 def by_command(run: RunDirectory, folder: Path) -> list[dict[str, list[tuple[int, float]]]]:

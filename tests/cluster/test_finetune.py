@@ -20,7 +20,8 @@ from cluster.provenance import weights_hash
 from cluster.rundir import RunDirectory
 from learner.objectives import OBJECTIVES
 from policy import checkpoint as files
-from tests.cluster.processes_of import find, scalars, wait_for
+from tests.cluster.faults import KILLED, kill
+from tests.cluster.processes_of import scalars, wait_for
 from tests.cluster.reliability import Fault
 from tests.cluster.small import CARTPOLE, FINETUNE, PENDULUM, changed, write
 from tests.cluster.watched import Watched
@@ -30,19 +31,6 @@ pytestmark = pytest.mark.timeout(400)
 UPDATES = 160
 STEPS = 8000
 PATIENCE = 120.0  # seconds for what takes a few on an idle machine
-
-
-KILLED = [  # title of the process, its name, what the log says when it is missed, and when it is back
-    ("ray::Actor", "an actor", "died and is replaced", ") acts"),
-    ("replay.reverb_main", "the Reverb server", "restarting it from its last checkpoint", "is back"),
-    ("ray::LearnerProcess", "the learner", "the learner died", "the learner goes on"),
-    ("ray::PolicyServer", "the policy server", "the policy server died", "the policy server is back"),
-]
-LOST = {
-    "ray::Actor": "its unfinished episodes",
-    "replay.reverb_main": "windows since its last checkpoint",
-    "ray::PolicyServer": "unfinished episodes of all actors",
-}
 
 
 @dataclass
@@ -84,13 +72,8 @@ def story(pretrained: RunDirectory, tmp_path_factory: pytest.TempPathFactory, re
     try:
         progressed(run, process)
         watched = Watched(run, process)
-        for title, name, noticed, back_again in KILLED:
-            before = watched.noted(noticed)[0], watched.noted(back_again)[0]
-            find(process.pid, title)[0].kill()
-            detected = watched.wait_for_log(noticed, before[0])
-            back = detected + watched.wait_for_log(back_again, before[1])
-            lost = watched.line(back_again).partition("; ")[2].replace("are lost", "updates") or LOST[title]
-            reliability.append(Fault(f"SIGKILL of {name}", detected, back, lost))
+        for title in KILLED:
+            reliability.append(kill(watched, title))
             progressed(run, process)
         children = psutil.Process(process.pid).children(recursive=True)
         incarnation = current_incarnation(run.path)

@@ -1,0 +1,205 @@
+"""A run under faults at random, for as long as it is told, with the memory of every process: `make soak`.
+
+    python -m tests.cluster.soak --minutes 60 --json benchmarks/results/soak.json
+
+It ends with 1 when a process grows without bound, when steps or versions went back, or when Ctrl-C does not stop the run
+in order at the end.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from cluster.environment import describe_environment
+from cluster.interrupt import INTERRUPTED
+from cluster.rundir import RunDirectory
+from tests.cluster import faults
+from tests.cluster.reliability import Fault
+from tests.cluster.small import FINETUNE, PRETRAIN, changed, write
+from tests.cluster.soak_memory import Memory
+from tests.cluster.watched import PATIENCE, Watched
+
+TASK = "gym/tests.cluster.faulty:Slow-v0"
+EVERY = 20  # updates between checkpoints
+STEPS = 30  # environment steps an update
+ENDLESS = 10_000_000  # updates
+LOOK = 5.0  # seconds between looks
+PAUSE = (10.0, 40.0)  # seconds from a fault survived to the next
+WARM = 120.0  # seconds of a process's life that are not its growth
+LEAST = 60.0  # seconds after them that say something of it
+
+
+class Soak:
+    """One run, its command begun again whenever everything of it was killed.
+
+    Args:
+        folder: an empty one, for the run's own clock and configuration.
+        disk: where the run is; small, so that it can be filled.
+        seed: of the faults.
+    """
+
+    def __init__(self, folder: Path, disk: Path, seed: int):
+        self.memory = Memory()
+        self.faults: list[tuple[float, Fault]] = []
+        self.progress: list[dict[str, Any]] = []
+        """What checkpoints said: seconds since the soak began, version, env_steps."""
+        self.wrong: list[str] = []
+        self._disk = disk
+        self._random = random.Random(seed)
+        self._clock = faults.Clock(folder)
+        config = changed(
+            FINETUNE,
+            run={"name": "soak", "folder": str(disk), "updates": ENDLESS, "checkpoint_every": EVERY, "log_every": 10},
+            tasks=[{"name": TASK}],
+            policy=PRETRAIN["policy"],
+            schedule=[{"objective": name, "batch": 4, "data": {"online": 1.0}} for name in ("bc", "iql")],
+            actors={"processes": 2, "environments": 4, "steps": STEPS * ENDLESS, "silent": 12.0, "lead": 10},
+        )
+        self._command = [sys.executable, "-m", "cluster", "finetune", str(write(folder / "run.yaml", config))]
+        self._began = time.monotonic()
+        self._watched = self._begin()
+        self._ended = threading.Event()
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self._began
+
+    def run(self, minutes: float) -> None:
+        """Until the time is over and the run has stopped."""
+        looking = threading.Thread(target=self._look, daemon=True)
+        looking.start()
+        try:
+            self._watched.wait_for_updates(EVERY)
+            kinds = self._kinds()
+            while self.seconds < 60.0 * minutes:
+                time.sleep(self._random.uniform(*PAUSE))
+                at, inject = self.seconds, next(kinds)
+                fault = inject()
+                self.faults.append((at, fault))
+                print(f"{at / 60:.1f} min: {fault.name}: back after {fault.back:.1f} s", flush=True)
+            self._stop()
+        finally:
+            self._ended.set()
+            looking.join()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._watched.process.pid, signal.SIGKILL)
+
+    def _begin(self) -> Watched:
+        return Watched(RunDirectory(self._disk / "soak"), faults.begin(self._command, self._clock))
+
+    def _kinds(self) -> Iterator[Callable[[], Fault]]:
+        """Every fault once in an order drawn anew, again and again; the head's only in every other round, so that the
+        command lives long enough for its memory to be judged."""
+        for round_ in range(sys.maxsize):
+            kinds: list[Callable[[], Fault]] = [
+                lambda title=title: faults.kill(self._watched, title)  # type: ignore[misc]
+                for title in faults.KILLED
+            ]
+            kinds += [
+                lambda: faults.freeze_an_actor(self._watched),
+                lambda: faults.fill_the_disk(self._watched, self._disk),
+                lambda: faults.set_the_clock(self._watched, self._clock, faults.HOUR, EVERY),
+                lambda: faults.set_the_clock(self._watched, self._clock, -faults.HOUR, EVERY),
+            ]
+            kinds += [self._kill_everything] * (round_ % 2)
+            self._random.shuffle(kinds)
+            yield from kinds
+
+    def _kill_everything(self) -> Fault:
+        faults.kill_everything_in_a_checkpoint(self._watched)
+        newest = faults.damage_the_newest_checkpoint(self._watched.run)
+        resumed = self._watched.extra
+        self._watched = self._begin()
+        lost = newest - resumed["updates"]
+        if lost > EVERY:
+            self.wrong.append(f"{lost} updates were lost, and {EVERY} lie between checkpoints")
+        back = self._watched.wait_for_updates(1)
+        return Fault("SIGKILL of the head, driver, learner and all others; same command", None, back, f"{lost} updates")
+
+    def _look(self) -> None:
+        """Memory and progress, again and again."""
+        while not self._ended.wait(LOOK):
+            self.memory.sample(self._watched.process.pid)
+            extra = self._watched.extra
+            if "version" not in extra:
+                continue
+            now = {"seconds": round(self.seconds, 1), "version": extra["version"], "env_steps": extra["env_steps"]}
+            if self.progress:
+                self._compare(self.progress[-1], now)
+            self.progress.append(now)
+
+    def _compare(self, before: dict[str, Any], now: dict[str, Any]) -> None:
+        """Versions only go up; so do steps, but for those after the checkpoint from which everything began again."""
+        went_on = now["version"][0] == before["version"][0]
+        if now["version"] < before["version"] or (went_on and now["env_steps"] < before["env_steps"]):
+            self.wrong.append(f"went back: {before} to {now}")
+
+    def _stop(self) -> None:
+        process = self._watched.process
+        family = psutil.Process(process.pid).children(recursive=True)
+        os.killpg(process.pid, signal.SIGINT)
+        if process.wait(PATIENCE) != INTERRUPTED:
+            self.wrong.append(f"Ctrl-C ended the run with {process.returncode}")
+        left = [each for each in psutil.wait_procs(family, timeout=30)[1] if each.is_running()]
+        if left:
+            self.wrong.append(f"left over: {left}")
+
+
+def soak(minutes: float, seed: int) -> dict[str, Any]:
+    """The result, as plain JSON."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        disk = stack.enter_context(faults.small_disk(Path(stack.enter_context(tempfile.TemporaryDirectory()))))
+        run = Soak(folder, disk, seed)
+        try:
+            run.run(minutes)
+        except AssertionError as error:  # what was waited for did not come
+            run.wrong.append(str(error))
+        growth = run.memory.growth(WARM, LEAST)
+        wrong = [*run.wrong, *(f"{each.name} grows" for each in growth if not each.bounded)]
+        return {
+            "minutes": run.seconds / 60,
+            "wrong": wrong,
+            "faults": [{"seconds": round(at, 1), **asdict(fault)} for at, fault in run.faults],
+            "growth": [asdict(each) | {"bounded": each.bounded} for each in growth],
+            "processes": [asdict(life) for life in run.memory.lives],
+            "progress": run.progress,
+            "environment": describe_environment(),
+        }
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path, required=True)
+    asked = parser.parse_args()
+    if faults.COMPILER is None or not faults.MOUNTABLE:
+        print("Error: a soak needs root, to mount a small disk, and a C compiler (cc), for a clock of its own")
+        return 2
+    result = soak(asked.minutes, asked.seed)
+    asked.json.write_text(json.dumps(result) + "\n")
+    for line in result["wrong"]:
+        print(f"wrong: {line}")
+    for each in result["growth"]:
+        print(f"{each['name']}: {each['mean']:.0f} MiB, {each['slope']:+.1f} MiB an hour")
+    return 1 if result["wrong"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""What grows is told from what warms up, from noise and from processes that are replaced."""
+
+import numpy as np
+import pytest
+
+from tests.cluster.soak_memory import Life, Memory, growth
+
+
+def life(name: str, begins: float, lasts: float, size: float, slope: float, noise: float = 0.0) -> Life:
+    """A process that loads libraries for a minute and then grows by `slope` MiB an hour."""
+    seconds = np.arange(begins, begins + lasts, 5.0)
+    age = seconds - begins
+    random = np.random.default_rng(int(begins))
+    rss = size * np.minimum(1.0, age / 60.0) + slope / 3600.0 * age + noise * random.standard_normal(len(age))
+    return Life(name, int(begins), seconds.tolist(), rss.tolist())
+
+
+def test_a_leak_is_found_over_many_short_lives():
+    lives = [life("learner", begins, 300.0, size=500.0, slope=240.0, noise=0.5) for begins in range(0, 3600, 300)]
+    found = growth("learner", lives, warm=120.0, least=60.0)
+    assert found is not None
+    assert found.lives == 12
+    assert found.slope == pytest.approx(240.0, rel=0.1)
+    assert not found.bounded
+
+
+def test_warming_up_and_noise_are_no_leak():
+    lives = [life("actor", begins, 900.0, size=400.0 + begins / 10, slope=0.0, noise=2.0) for begins in (0, 900, 1800)]
+    found = growth("actor", lives, warm=120.0, least=60.0)
+    assert found is not None
+    assert abs(found.slope) < 10.0
+    assert found.bounded
+    assert found.most > 550.0  # a successor that is larger is no growth
+
+
+def test_lives_too_short_to_judge_say_nothing():
+    assert growth("actor", [life("actor", 0, 150.0, 400.0, 0.0)], warm=120.0, least=60.0) is None
+
+
+def test_memory_is_that_of_the_process():
+    import os
+
+    memory = Memory()
+    kept = []
+    for _ in range(4):
+        memory.sample(os.getpid())
+        kept.append(np.ones(4 * 2**20, dtype=np.uint8))
+    (own,) = [each for each in memory.lives if each.pid == os.getpid()]
+    assert own.name == "driver"
+    assert own.rss[-1] - own.rss[0] == pytest.approx(12.0, abs=3.0)
