@@ -28,7 +28,7 @@ from replay.server import ReplayServer
 
 LOG = logging.getLogger("ocelot")
 ANSWER = 60.0  # seconds that the policy server may take to say that it is there
-LIVES = 5  # of the learner and of the policy server, in one run of the command
+LIVES = 5  # of the learner and of the policy server, between two checkpoints
 REPLAY = "replay"  # folder of the run directory, and of a checkpoint
 
 
@@ -62,6 +62,8 @@ class Processes:
         self.begin = begin
         self._before = before
         self.learner_restarts = self.server_restarts = 0
+        self._deaths = {"learner": 0, "server": 0}
+        """Since the last checkpoint: a run of weeks may lose a process now and then."""
         self.replay: ReplayServer | None = None
         self.learner: Any = None
         self.server = Servers([])
@@ -112,10 +114,12 @@ class Processes:
             ProcessError: when it died too often.
         """
         self.learner_restarts += 1
-        if self.learner_restarts >= LIVES:
+        self._deaths["learner"] += 1
+        if self._deaths["learner"] >= LIVES:
             raise ProcessError(
-                f"the learner died {self.learner_restarts} times; if it was killed, the machine may be out of memory: "
-                "a smaller policy or batch. The same command goes on from the last checkpoint"
+                f"the learner died {self._deaths['learner']} times without a checkpoint between; if it was killed, the "
+                "machine may be out of memory: a smaller policy or batch. The same command goes on from the last "
+                "checkpoint"
             )
         LOG.warning("the learner died; a new one goes on from the last checkpoint")
         kill(self.learner)
@@ -141,10 +145,12 @@ class Processes:
             ProcessError: when it died too often.
         """
         self.server_restarts += 1
-        if self.server_restarts >= LIVES:
+        self._deaths["server"] += 1
+        if self._deaths["server"] >= LIVES:
             raise ProcessError(
-                f"the policy server died {self.server_restarts} times; if it was killed, the machine may be out of "
-                "memory: fewer environments, or a smaller policy. The same command goes on from the last checkpoint"
+                f"the policy server died {self._deaths['server']} times without a checkpoint between; if it was killed, "
+                "the machine may be out of memory: fewer environments, or a smaller policy. The same command goes on "
+                "from the last checkpoint"
             )
         LOG.warning("the policy server died; a new one takes its place")
         self.server.kill()
@@ -174,6 +180,7 @@ class Processes:
             name = None
         manifest = {"updates": extra["updates"], "env_steps": extra["env_steps"], "replay_checkpoint": name}
         (folder / "replay.json").write_text(json.dumps(manifest, indent=1) + "\n")
+        self._deaths = dict.fromkeys(self._deaths, 0)
 
     def faults(self) -> dict[str, float]:
         """Scalars of what went wrong and was put right."""
