@@ -36,7 +36,8 @@ reliability: $(INSTALLED)
 
 MINUTES ?= 60
 soak: $(INSTALLED)
-	$(BIN)/python -m tests.cluster.soak --minutes $(MINUTES) --json benchmarks/results/soak.json
+	$(BIN)/python -m tests.cluster.soak --minutes $(MINUTES) --json benchmarks/results/soak.json \
+		--page docs/reliability.md
 
 docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -1,10 +1,14 @@
-"""The table of docs/reliability.md, written by the tests that inject the faults: `make reliability`."""
+"""The tables of docs/reliability.md: of tests that inject faults (`make reliability`), and of a soak (`make soak`)."""
 
 import os
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+SOAK_BEGIN, SOAK_END = "<!-- soak: begin -->", "<!-- soak: end -->"
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 WRITE = "OCELOT_RELIABILITY"  # environment variable that asks for the page to be written
 
@@ -45,3 +49,24 @@ def write(faults: list[Fault]) -> None:
         *rows.values(),
     ]
     PAGE.write_text(f"{head}{BEGIN}\n" + "\n".join(table) + f"\n{END}{tail}")
+
+
+def with_soak(page: str, result: Mapping[str, Any]) -> str:
+    """A page with the table of a soak's result, as `tests.cluster.soak.soak` gives it."""
+    head, rest = page.split(SOAK_BEGIN)
+    tail = rest.split(SOAK_END)[1]
+    counted = Counter(fault["name"] for fault in result["faults"])
+    cores = result["environment"]["hardware"]["cores"]
+    wrong = "; ".join(result["wrong"]) or "nothing"
+    lines = [
+        f"{result['minutes']:.0f} minutes on {cores} cores, {counted.total()} faults: "
+        + "; ".join(f"{name} ({count})" for name, count in sorted(counted.items()))
+        + f". What went wrong: {wrong}.",
+        "",
+        "| process | judged | minutes of them | mean, MiB | most, MiB | growth, MiB an hour |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for each in sorted(result["growth"], key=lambda each: -each["mean"]):
+        sizes = f"{each['mean']:.0f} | {each['most']:.0f} | {each['slope']:+.1f}"
+        lines.append(f"| {each['name']} | {each['lives']} | {each['minutes']:.0f} | {sizes} |")
+    return f"{head}{SOAK_BEGIN}\n" + "\n".join(lines) + f"\n{SOAK_END}{tail}"

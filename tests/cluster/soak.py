@@ -1,9 +1,9 @@
 """A run under faults at random, for as long as it is told, with the memory of every process: `make soak`.
 
-    python -m tests.cluster.soak --minutes 60 --json benchmarks/results/soak.json
+    python -m tests.cluster.soak --minutes 60 --json benchmarks/results/soak.json --page docs/reliability.md
 
-It ends with 1 when a process grows without bound, when steps or versions went back, or when Ctrl-C does not stop the run
-in order at the end.
+It ends with 1 when a process grows without bound, when steps or versions went back, or when Ctrl-C does not stop the
+run in order at the end.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from cluster.environment import describe_environment
 from cluster.interrupt import INTERRUPTED
 from cluster.rundir import RunDirectory
 from tests.cluster import faults
-from tests.cluster.reliability import Fault
+from tests.cluster.reliability import Fault, with_soak
 from tests.cluster.small import FINETUNE, PRETRAIN, changed, write
 from tests.cluster.soak_memory import Memory
 from tests.cluster.watched import PATIENCE, Watched
@@ -188,12 +188,15 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, required=True)
+    parser.add_argument("--page", type=Path, help="where the table of the result is put")
     asked = parser.parse_args()
     if faults.COMPILER is None or not faults.MOUNTABLE:
         print("Error: a soak needs root, to mount a small disk, and a C compiler (cc), for a clock of its own")
         return 2
     result = soak(asked.minutes, asked.seed)
     asked.json.write_text(json.dumps(result) + "\n")
+    if asked.page is not None:
+        asked.page.write_text(with_soak(asked.page.read_text(), result))
     for line in result["wrong"]:
         print(f"wrong: {line}")
     for each in result["growth"]:

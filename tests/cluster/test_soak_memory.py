@@ -1,9 +1,15 @@
 """What grows is told from what warms up, from noise and from processes that are replaced."""
 
+import json
+import os
+
 import numpy as np
 import pytest
 
+from tests.cluster.reliability import PAGE, with_soak
 from tests.cluster.soak_memory import Life, Memory, growth
+
+RESULT = PAGE.parents[1] / "benchmarks" / "results" / "soak.json"
 
 
 def life(name: str, begins: float, lasts: float, size: float, slope: float, noise: float = 0.0) -> Life:
@@ -38,8 +44,6 @@ def test_lives_too_short_to_judge_say_nothing():
 
 
 def test_memory_is_that_of_the_process():
-    import os
-
     memory = Memory()
     kept = []
     for _ in range(4):
@@ -48,3 +52,24 @@ def test_memory_is_that_of_the_process():
     (own,) = [each for each in memory.lives if each.pid == os.getpid()]
     assert own.name == "driver"
     assert own.rss[-1] - own.rss[0] == pytest.approx(12.0, abs=3.0)
+
+
+def test_the_page_says_what_grew_and_what_went_wrong():
+    fault = {"seconds": 1.0, "name": "SIGKILL of the learner", "detected": 0.1, "back": 5.0, "lost": "", "load": 1.0}
+    grown = {"name": "learner", "lives": 3, "minutes": 9.0, "mean": 800.4, "most": 900.0, "slope": 240.0}
+    result = {
+        "minutes": 15.2,
+        "wrong": ["learner grows"],
+        "faults": [fault, fault],
+        "growth": [grown | {"bounded": False}],
+        "environment": {"hardware": {"cores": 2}},
+    }
+    page = with_soak(PAGE.read_text(), result)
+    assert "15 minutes on 2 cores, 2 faults: SIGKILL of the learner (2). What went wrong: learner grows." in page
+    assert "| learner | 3 | 9 | 800 | 900 | +240.0 |" in page
+    assert with_soak(page, result) == page
+
+
+@pytest.mark.skipif(not RESULT.exists(), reason="make soak has left no result here yet")
+def test_the_page_is_of_the_result_that_lies_beside_it():
+    assert with_soak(PAGE.read_text(), json.loads(RESULT.read_text())) == PAGE.read_text()
