@@ -5,12 +5,13 @@ import numpy as np
 MU = 100.0
 M = 256.0
 BINS = 1024
+WHOLE = np.log(MU * M + 1.0)
 
 
 def mu_law(x: np.ndarray) -> np.ndarray:
     """F(x) = sgn(x) log(mu |x| + 1) / log(mu M + 1): maps [-M, M] onto [-1, 1]. Any shape; float64 out."""
     x = np.asarray(x, dtype=np.float64)
-    return np.sign(x) * np.log(MU * np.abs(x) + 1.0) / np.log(MU * M + 1.0)
+    return np.copysign(np.log(MU * np.abs(x) + 1.0) / WHOLE, x)
 
 
 def inverse_mu_law(y: np.ndarray) -> np.ndarray:
@@ -28,7 +29,8 @@ def to_bins(x: np.ndarray, bins: int = BINS) -> np.ndarray:
     x = np.asarray(x, dtype=np.float64)
     if not np.isfinite(x).all():
         raise ValueError("not finite")
-    return np.minimum((np.clip(x, -1.0, 1.0) + 1.0) / 2.0 * bins, bins - 1).astype(np.int32)
+    inside = np.minimum(np.maximum(x, -1.0), 1.0)  # np.clip takes twice as long for few values
+    return np.minimum((inside + 1.0) * (bins / 2.0), bins - 1).astype(np.int32)
 
 
 def to_values(b: np.ndarray, bins: int = BINS) -> np.ndarray:

@@ -68,13 +68,18 @@ class ImageShape:
         height, width = self.rows * PATCH, self.columns * PATCH
         below, right = height - pixels.shape[1], width - pixels.shape[2]
         if below or right:
-            pixels = np.pad(pixels, ((0, 0), (0, below), (0, right), (0, 0)))
-        pixels = pixels.reshape(n * self.frames, self.rows, PATCH, self.columns, PATCH, self.channels)
-        pixels = pixels.transpose(0, 1, 3, 2, 4, 5)  # [n * frames, rows, columns, 16, 16, channels]
+            padded = np.zeros((n * self.frames, height, width, self.channels), dtype=np.uint8)
+            padded[:, : pixels.shape[1], : pixels.shape[2]] = pixels
+            pixels = padded
+        # 16 pixels beside each other move as one element: several times as fast as one by one.
+        across = np.dtype((np.void, PATCH * self.channels))
+        pixels = np.ascontiguousarray(pixels).reshape(n * self.frames, self.rows, PATCH, width * self.channels)
+        moved = pixels.view(across).transpose(0, 1, 3, 2)  # [n * frames, rows, columns, 16]
+        pixels = np.ascontiguousarray(moved).view(np.uint8)
         if self.channels == 3:
             return pixels.reshape(n, self.patches, PATCH, PATCH, 3)
         patches = np.empty((n, self.patches, PATCH, PATCH, 3), dtype=np.uint8)
-        grey = np.ascontiguousarray(pixels).reshape(patches.shape[:-1])
+        grey = pixels.reshape(patches.shape[:-1])
         for channel in range(3):  # three times as fast as np.repeat
             patches[..., channel] = grey
         return patches

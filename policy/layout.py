@@ -19,6 +19,7 @@ from policy.text import TextTokenizer
 from policy.vocabulary import DEFAULT, VOCABULARIES, Vocabulary
 
 TEXT_TOKENS = 32  # room for one text leaf, in tokens; shorter texts are padded
+TEXTS_KEPT = 1000  # whose ids a layout remembers
 ORDER = ("text", "image")  # of kinds within an observation; the rest follows
 
 
@@ -57,6 +58,7 @@ class Layout:
         self.vocabulary = vocabulary
         self.text = text
         self.text_tokens = text_tokens
+        self._texts: dict[str, list[int]] = {}  # ids of texts that were there before: a mission stays for an episode
         self.image_size = image_size
         if image_size is not None and (min(image_size) < PATCH or any(side % PATCH for side in image_size)):
             raise refuse(task, "", f"image_size {list(image_size)} is not made of multiples of {PATCH}")
@@ -241,10 +243,15 @@ class Layout:
         assert self.text is not None
         result = np.full((len(value), leaf.size), self.vocabulary.pad, dtype=np.int32)
         for row, text in enumerate(value):
-            try:
-                ids = self.text.encode(str(text))
-            except TokenError as error:
-                raise TokenError(f"{self._where(leaf)}: {error}") from None
+            ids = self._texts.get(text)
+            if ids is None:
+                try:
+                    ids = self.text.encode(str(text))
+                except TokenError as error:
+                    raise TokenError(f"{self._where(leaf)}: {error}") from None
+                if len(self._texts) == TEXTS_KEPT:
+                    self._texts.clear()
+                self._texts[text] = ids
             if len(ids) > leaf.size:
                 raise TokenError(f"{self._where(leaf)}: text of {len(ids)} tokens, room for {leaf.size}: {text!r:.80}")
             result[row, : len(ids)] = ids

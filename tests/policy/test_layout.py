@@ -175,3 +175,22 @@ def test_a_refusal_names_the_key():
     nested = {"kind": "dict", "spaces": {"a": {"kind": "tuple", "spaces": [discrete(2), discrete(5000)]}}}
     with pytest.raises(SpaceError, match="key 'a/1'"):
         Layout("toy/bad", nested, discrete(2))
+
+
+def test_texts_are_tokenized_once_and_stay_what_they_were(monkeypatch):
+    from policy import layout as module
+
+    text = TextTokenizer.default()
+    asked: list[str] = []
+    encode = text.encode
+    monkeypatch.setattr(text, "encode", lambda each: asked.append(each) or encode(each))
+    monkeypatch.setattr(module, "TEXTS_KEPT", 2)
+    spaces = {"kind": "text", "max_length": 40}
+    layout = Layout("toy", spaces, {"kind": "discrete", "n": 2, "start": 0}, text=text)
+    missions = ["go to the red ball", "open the door", "go to the red ball", "pick up a key", "open the door"]
+    tokens = layout.encode_observation(missions)
+    assert asked == ["go to the red ball", "open the door", "pick up a key", "open the door"]  # two are kept
+    assert (tokens[0] == tokens[2]).all()
+    assert (tokens[1] == tokens[4]).all()
+    for row, mission in zip(tokens, missions, strict=True):
+        assert row[row != layout.vocabulary.pad].tolist() == encode(mission)
