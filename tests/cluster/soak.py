@@ -55,8 +55,9 @@ class Soak:
         self.memory = Memory()
         self.faults: list[tuple[float, Fault]] = []
         self.progress: list[dict[str, Any]] = []
-        """What checkpoints said: seconds since the soak began, version, env_steps."""
+        """What checkpoints said: seconds since the soak began, how many commands were begun, version, env_steps."""
         self.wrong: list[str] = []
+        self._commands = 1  # that were begun
         self._disk = disk
         self._random = random.Random(seed)
         self._clock = faults.Clock(folder)
@@ -121,6 +122,7 @@ class Soak:
 
     def _kill_everything(self) -> Fault:
         faults.kill_everything_in_a_checkpoint(self._watched)
+        self._commands += 1  # before the checkpoint that was seen last may be gone
         newest = faults.damage_the_newest_checkpoint(self._watched.run)
         resumed = self._watched.extra
         self._watched = self._begin()
@@ -134,18 +136,19 @@ class Soak:
         """Memory and progress, again and again."""
         while not self._ended.wait(LOOK):
             self.memory.sample(self._watched.process.pid)
-            extra = self._watched.extra
+            commands, extra = self._commands, self._watched.extra
             if "version" not in extra:
                 continue
-            now = {"seconds": round(self.seconds, 1), "version": extra["version"], "env_steps": extra["env_steps"]}
+            now = {"seconds": round(self.seconds, 1), "command": commands}
+            now |= {"version": extra["version"], "env_steps": extra["env_steps"]}
             if self.progress:
                 self._compare(self.progress[-1], now)
             self.progress.append(now)
 
     def _compare(self, before: dict[str, Any], now: dict[str, Any]) -> None:
-        """Versions only go up; so do steps, but for those after the checkpoint from which everything began again."""
-        went_on = now["version"][0] == before["version"][0]
-        if now["version"] < before["version"] or (went_on and now["env_steps"] < before["env_steps"]):
+        """Versions and steps only go up, but for what follows the checkpoint from which everything began again."""
+        went_on = now["command"] == before["command"]
+        if went_on and (now["version"] < before["version"] or now["env_steps"] < before["env_steps"]):
             self.wrong.append(f"went back: {before} to {now}")
 
     def _stop(self) -> None:
@@ -193,6 +196,7 @@ def main() -> int:
     if faults.COMPILER is None or not faults.MOUNTABLE:
         print("Error: a soak needs root, to mount a small disk, and a C compiler (cc), for a clock of its own")
         return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that run and disk end with it
     result = soak(asked.minutes, asked.seed)
     asked.json.write_text(json.dumps(result) + "\n")
     if asked.page is not None:
