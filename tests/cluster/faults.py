@@ -125,7 +125,7 @@ def set_the_clock(watched: Watched, clock: Clock, seconds: int, updates: int) ->
 
 def kill_everything_in_a_checkpoint(watched: Watched) -> None:
     """SIGKILL of the command and of all that it started, Ray's head too, while a checkpoint is half written."""
-    family = [watched.process, *psutil.Process(watched.process.pid).children(recursive=True)]
+    family = [psutil.Process(watched.process.pid), *psutil.Process(watched.process.pid).children(recursive=True)]
     checkpoints = watched.run.checkpoints
 
     def half_written() -> bool:
@@ -135,10 +135,20 @@ def kill_everything_in_a_checkpoint(watched: Watched) -> None:
     while not half_written():
         assert time.monotonic() < deadline, "no checkpoint is being written"
         time.sleep(0.0005)
+    _kill(family)
+    watched.process.wait()
+
+
+def kill_family(process: subprocess.Popen) -> None:
+    """SIGKILL of a command and of all that it started; nothing if it has ended."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        _kill([psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)])
+
+
+def _kill(family: list[psutil.Process]) -> None:
     for process in family:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    watched.process.wait()
 
 
 def damage_the_newest_checkpoint(run: RunDirectory) -> int:

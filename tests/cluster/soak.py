@@ -96,8 +96,7 @@ class Soak:
         finally:
             self._ended.set()
             looking.join()
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._watched.process.pid, signal.SIGKILL)
+            faults.kill_family(self._watched.process)
 
     def _begin(self) -> Watched:
         return Watched(RunDirectory(self._disk / "soak"), faults.begin(self._command, self._clock))
