@@ -1,5 +1,6 @@
 """A comparison as one HTML page that needs nothing else: for the screen, light and dark, and for paper."""
 
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ def render(comparison: Comparison) -> str:
     )
     names = arms(comparison.rows)
     environment.globals["arm_class"] = lambda text: _arm_class(text, names)
+    environment.filters["with_code"] = _with_code
     environment.globals["numeric"] = tables.numeric
     return environment.get_template("page.html").render(
         light=variables(LIGHT),
@@ -30,6 +32,7 @@ def render(comparison: Comparison) -> str:
         title=_title(names),
         summary=_summary(comparison),
         headlines=_headlines(comparison),
+        unscored_task=_unscored_task(comparison),
         warnings=comparison.warnings,
         caption=tables.caption(comparison),
         scale=tables.title(comparison),
@@ -69,16 +72,18 @@ def _summary(comparison: Comparison) -> str:
 
 
 def _headlines(comparison: Comparison) -> list[dict[str, Any]]:
-    """A large figure for each arm that learned: over all tasks, greedily where it was evaluated so."""
+    """A large figure for each arm that learned: over all tasks, or the return of the only task where that has no score;
+    greedily where it was evaluated so."""
     names = arms(comparison.rows)
-    overall = of_metric(comparison.aggregates, "iqm")
+    overall = of_metric(comparison.aggregates, "iqm") or of_metric(comparison.aggregates, "return")
     improvement = of_metric(comparison.aggregates, "improvement")
+    task = _unscored_task(comparison)
     found = []
     for arm in names:
         ways = [way for way in temperatures(comparison.rows, arm) if way is not None]
-        if arm in PLAYERS or not ways or (arm, None, ways[0]) not in overall:
+        if arm in PLAYERS or not ways or (arm, task, ways[0]) not in overall:
             continue
-        own = overall[arm, None, ways[0]]
+        own = overall[arm, task, ways[0]]
         better = improvement.get((f"{arm} - {baseline(names)}", None, ways[0]))
         sure = better is not None and better.low is not None and arm != "pretrained"  # one seed makes nothing likely
         note = f"{better.value:.0%} likely to beat {baseline(names)}" if better and sure else ""
@@ -87,6 +92,12 @@ def _headlines(comparison: Comparison) -> list[dict[str, Any]]:
             {"arm": arm, "value": value, "interval": "".join(interval), "acting": tables.acting(ways[0]), "note": note}
         )
     return found
+
+
+def _unscored_task(comparison: Comparison) -> str | None:
+    """The only task, if it has no score."""
+    known = tasks(comparison.rows)
+    return known[0] if len(known) == 1 and not scored(known, comparison.references) else None
 
 
 def _differences(comparison: Comparison) -> list[list[str]]:
@@ -105,6 +116,13 @@ def _arm_class(text: str, names: list[str]) -> str:
         return ""
     index = arm_index(text, names)
     return "arm grey" if index is None else f"arm arm-{index % len(LIGHT.arms)}"
+
+
+def _with_code(text: str) -> Any:
+    """What stands in backticks set as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _count(number: int, what: str) -> str:

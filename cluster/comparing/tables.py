@@ -17,7 +17,7 @@ ENDS = ("score", "return", "iqm")
 """Metrics of where an arm ended: on a task, or over all."""
 NUMBERS = re.compile(r"[-+\d.\[\] ]*")
 NO_INTERVAL = (
-    "One seed an arm: no interval can be had, so none is given. Another seed: --set run.seed=1 --name NEW_NAME."
+    "One seed an arm: no interval can be had, so none is given. Another seed: `--set run.seed=1 --name NEW_NAME`."
 )
 
 

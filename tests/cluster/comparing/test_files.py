@@ -144,7 +144,23 @@ def test_one_seed_gives_no_interval_anywhere(runs, tmp_path, capsys):
     assert "[" not in text.replace("![", "")
     write(comparison, tmp_path)
     assert "no interval can be had" in " ".join(capsys.readouterr().out.split())
-    assert NO_INTERVAL in (tmp_path / "comparison.html").read_text()
+    told, option, _ = NO_INTERVAL.split("`")
+    assert f"{told}<code>{option}</code>" in (tmp_path / "comparison.html").read_text()
+
+
+def test_a_task_without_a_score_is_shown_in_returns(tmp_path):
+    own = "gym/mine:Own-v0"
+    runs = [make_run(tmp_path, arm, 0, (1.0, 2.0, end)) for arm, end in (("cloning", 30.0), ("awr", 40.0))]
+    for run in runs:
+        lines = [line for line in (run / "evaluations.jsonl").read_text().splitlines() if CARTPOLE in line]
+        (run / "evaluations.jsonl").write_text("\n".join(lines).replace(CARTPOLE, own) + "\n")
+    write(read(runs), tmp_path / "out")
+    page = (tmp_path / "out" / "comparison.html").read_text()
+    assert re.findall(r'<div class="value">([^<]*)</div>', page) == ["31.0", "41.0"]
+    assert f"Mean return on {own}, greedy actions." in page
+    assert "<code>ocelot experts measure TASK</code>" in page
+    assert "0 is the random player" not in page
+    assert "Dashed" not in page
 
 
 def test_names_and_settings_cannot_inject_into_the_page(tmp_path):
