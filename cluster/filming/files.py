@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 KINDS = (".mp4", ".gif")
+GAP = 4  # pixels between pictures
 
 
 class VideoError(OcelotError):
@@ -53,15 +54,16 @@ def write(file: Path, images: Sequence["Image.Image"], fps: float) -> None:
 
 
 def tile(pictures: Sequence[Sequence["Image.Image"]]) -> "Image.Image":
-    """Rows of pictures as one, each column as wide and each row as high as its largest."""
+    """Rows of pictures as one, each column as wide and each row as high as its largest, with a gap between them."""
     from PIL import Image
 
     widths = [max(row[at].width for row in pictures) for at in range(len(pictures[0]))]
     heights = [max(picture.height for picture in row) for row in pictures]
-    result = Image.new("RGB", (sum(widths), sum(heights)))
+    size = sum(widths) + GAP * (len(widths) - 1), sum(heights) + GAP * (len(heights) - 1)
+    result = Image.new("RGB", size)
     for y, row in enumerate(pictures):
         for x, picture in enumerate(row):
-            result.paste(picture, (sum(widths[:x]), sum(heights[:y])))
+            result.paste(picture, (sum(widths[:x]) + GAP * x, sum(heights[:y]) + GAP * y))
     return result
 
 

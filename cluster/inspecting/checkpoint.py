@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cluster.progress import duration
 from cluster.reference_scores import find
 from cluster.rundir import RunDirectory
 from cluster.scores import acting_name, scalars
@@ -67,8 +68,10 @@ def card(found: dict[str, Any]) -> "RenderableType":
     sizes.add_row("on disk", f"{megabytes}, {found['bytes'] / 1e6:.1f} MB with the training state")
     sizes.add_row("text", "has a tokenizer" if found["text"] else "none of its tasks holds text")
 
-    tasks = Table("task", box=None, pad_edge=False)
-    for name in ("tokens a step", "steps in its context", *_columns(found["scores"])):
+    tasks = Table(box=None, pad_edge=False)
+    tasks.add_column("task", overflow="fold")
+    acting = (name.replace("temperature_", "t = ") for name in _columns(found["scores"]))
+    for name in ("tokens a step", "steps in its context", *acting):
         tasks.add_column(name, justify="right")
     for task, about in found["tasks"].items():
         each = (
@@ -80,6 +83,8 @@ def card(found: dict[str, Any]) -> "RenderableType":
 
     origin = Table(box=None, show_header=False, pad_edge=False)
     for name, value in {**found["notes"], **found["provenance"]}.items():
+        if name == "seconds" and isinstance(value, (int, float)):
+            name, value = "trained for", duration(value)
         if isinstance(value, dict):
             value = ", ".join(f"{key} {entry}" for key, entry in value.items())
         origin.add_row(name.replace("_", " "), str(value))

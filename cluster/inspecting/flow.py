@@ -54,7 +54,7 @@ def read_flow(run: RunDirectory) -> tuple[list[Stream], dict[str, float]]:
         ("replay/samples_per_second/", "replay", "learner"),
     ):
         for tag, rate in sorted(mean.items()):
-            if tag.startswith(lead):
+            if tag.startswith(lead) and rate > 0:
                 table = tag.removeprefix(lead)
                 streams.append(Stream(source, f"{to}, table {table}", rate, "windows", of_windows(rate)))
     updates = mean["charts/updates_per_second"]
@@ -75,7 +75,7 @@ def drawn(streams: list[Stream], shares: dict[str, float]) -> "RenderableType":
 
     table = Table("from", "to", box=None, pad_edge=False)
     for name in ("a second", "", "bytes a second"):
-        table.add_column(name, justify="left" if not name else "right")
+        table.add_column(name, justify="left" if not name else "right", no_wrap=True)
     for each in streams:
         size = "" if each.bytes is None else human(each.bytes)
         table.add_row(each.source, each.to, f"{each.rate:,.1f}", each.unit, size)

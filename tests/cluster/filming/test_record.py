@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from actors.errors import FilmError
-from cluster.filming.files import VideoError
+from cluster.filming.files import GAP, VideoError
 from cluster.filming.record import record
 from cluster.filming.values import state_values
 from learner.view import View
@@ -53,7 +53,7 @@ def test_checkpoints_lie_side_by_side_and_starts_below_each_other(folders, tmp_p
     assert about["fps"] == 25
     longest = max(-(-each.length // 2) for each in recorded)
     assert len(frames) == longest + 25, "the last second stands still"
-    assert frames[0].shape[1] == 2 * 320
+    assert frames[0].shape[1] == 2 * 320 + GAP
     assert [(each.checkpoint, each.start) for each in recorded] == [
         (str(folder), start) for folder in folders for start in (0, 1)
     ]
