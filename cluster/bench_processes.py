@@ -36,6 +36,12 @@ def cpu_seconds() -> dict[str, float]:
     return seconds
 
 
+def busiest_thread(name: str) -> float:
+    """Seconds of processor time of one thread: the busiest of the process of this name."""
+    threads = [thread for each, process in processes() if each == name for thread in process.threads()]
+    return max((thread.user_time + thread.system_time for thread in threads), default=0.0)
+
+
 def _name(pid: int, command: str) -> str:
     for title, name in NAMES:
         if title in command:

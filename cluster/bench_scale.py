@@ -18,14 +18,14 @@ import numpy as np
 
 from cluster.bench import Figure
 from cluster.bench_engine import POLICY, TASK
-from cluster.bench_processes import cpu_seconds
+from cluster.bench_processes import busiest_thread, cpu_seconds
 from cluster.bench_scale_crowd import Crowd
 from cluster.bench_scale_extrapolate import checks
 from cluster.bench_scale_points import Point
 from cluster.bench_scale_pool import ENVIRONMENTS, SimulatedPool, configuration
 from cluster.bench_train import windows as whole_windows
 from cluster.learner_process import LearnerProcess
-from cluster.local_ray import get, kill, local_ray, start
+from cluster.local_ray import ProcessError, get, kill, local_ray, start
 from cluster.serving import put_weights, serve
 from cluster.start import Start, fresh
 from policy.types import Version
@@ -36,6 +36,8 @@ from replay.trajectory import ONLINE, Trajectory
 CROWDS = 2  # processes of simulated actors
 WRITE_STEP = 0.002  # seconds of a step where only writing is measured: there the policy takes no time
 PUBLISH_EVERY = 10  # updates
+GONE = 300.0  # seconds that an update may take
+COUNTED = 4  # updates that are measured at least
 AT_ONCE = 2000  # calls that a process of simulated actors runs at the same time
 
 
@@ -138,6 +140,7 @@ class _Trainer:
         self._learner = learner
         self._server = server
         self._ended = threading.Event()
+        self._updated = threading.Event()
         self._thread = threading.Thread(target=self._train)
 
     def __enter__(self) -> "_Trainer":
@@ -150,11 +153,24 @@ class _Trainer:
         self._thread.join()
         kill(self._learner)
 
+    def wait(self, seconds: float) -> None:
+        """For so long and for COUNTED updates at least, up to the end of one: rates are of whole updates.
+
+        Raises:
+            ProcessError: when no update ends.
+        """
+        until, enough = time.monotonic() + seconds, self.updates + COUNTED
+        while time.monotonic() < until or self.updates < enough:
+            self._updated.clear()
+            if not self._updated.wait(GONE):
+                raise ProcessError(f"the learner has made no update for {GONE:.0f} s")
+
     def _train(self) -> None:
         while not self._ended.is_set():
             for _ in range(PUBLISH_EVERY):
                 version = get(self._learner.updates.remote(1)).version
                 self.updates += 1
+                self._updated.set()
                 if self._ended.is_set():
                     return
             if self._server is not None:
@@ -170,12 +186,16 @@ def _measured(
     trainer: _Trainer | None = None,
 ) -> Point:
     """What happens while the pool is watched."""
-    wait = time.sleep if pool is None else pool.watch
     if pool is not None:
         pool.watch(effort.warm)
+    elif trainer is not None:
+        trainer.wait(0.0)
     readings = [_reading(pool, server, trainer)]
     for _ in range(effort.repeats):
-        wait(effort.seconds)
+        if pool is not None:
+            pool.watch(effort.seconds)
+        elif trainer is not None:
+            trainer.wait(effort.seconds)
         readings.append(_reading(pool, server, trainer))
     return Point.between(sweep, len(pool.members) if pool else 0, ENVIRONMENTS, step, readings)
 
@@ -188,6 +208,7 @@ def _reading(pool: SimulatedPool | None, server: Any, trainer: _Trainer | None) 
     if server is not None:
         stats = get(server.stats.remote())
         reading |= {name: stats[name] for name in ("batches", "rows", "act_seconds")}
+        reading["engine"] = busiest_thread("policy server")
     if trainer is not None:
         reading["updates"] = trainer.updates
     return reading

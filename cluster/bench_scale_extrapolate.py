@@ -63,9 +63,8 @@ def parts(points: Sequence[Point]) -> list[Part]:
     learner = _of(points, "learner")
     sampled = BATCH * learner[0].updates_per_second
     sample = learner[0].cores["replay"] / sampled
-    per_call = sum(point.cores["policy server"] - point.busy for point in server) / sum(
-        point.calls_per_second for point in server
-    )
+    beside = sum(point.cores["policy server"] - point.engine_cores for point in server)
+    per_call = beside / sum(point.calls_per_second for point in server)
     steps = sum(point.steps_per_second for point in loop)
     items = sum(point.items_per_second for point in loop) / steps
     calls = sum(point.calls_per_second for point in loop) / steps

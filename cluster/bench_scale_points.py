@@ -41,6 +41,8 @@ class Point:
     """Environments in one batch of the server."""
     busy: float
     """Share of the time in which the server's engine worked."""
+    engine_cores: float
+    """Processor seconds a second of the server's busiest thread, which is its engine's."""
     updates_per_second: float
     look_ms: float
     """Of the driver, for one look at all actors."""
@@ -86,6 +88,7 @@ class Point:
             batches_per_second=ratio("batches", "time"),
             batch_rows=ratio("rows", "batches"),
             busy=ratio("act_seconds", "time"),
+            engine_cores=ratio("engine", "time"),
             updates_per_second=ratio("updates", "time"),
             look_ms=ratio("look_seconds", "looks", 1000.0),
             cores={name.removeprefix("cpu/"): ratio(name, "time") for name in readings[-1] if name.startswith("cpu/")},

@@ -109,6 +109,7 @@ def test_every_part_is_driven_and_counted(points: list[Point]):
         assert point.steps_per_second == pytest.approx(4 * point.calls_per_second, rel=0.3)
         assert 0 < point.busy <= 1.05
         assert point.batch_rows >= 4
+        assert 0 < point.engine_cores < point.cores["policy server"] + 0.1
     for point in by_sweep["replay"] + by_sweep["gate"]:
         assert point.items_per_second > 0
         assert point.calls_per_second == 0

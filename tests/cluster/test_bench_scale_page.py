@@ -15,7 +15,7 @@ ENVIRONMENT = {
     "hardware": {"cores": 2, "processor": "A processor", "memory_gb": 24.0, "gpus": []},
     "packages": {"ray": "2.50", "dm-reverb": "0.14", "torch": "2.6"},
 }
-IDLE = Point("", 0, 8, 0.0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {})
+IDLE = Point("", 0, 8, 0.0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {})
 
 
 def served(sweep: str, actors: int, steps: float) -> Point:
@@ -33,6 +33,7 @@ def served(sweep: str, actors: int, steps: float) -> Point:
         batches_per_second=steps / rows,
         batch_rows=rows,
         busy=steps / rows * (0.004 + 0.0005 * rows),
+        engine_cores=steps / rows * (0.004 + 0.0005 * rows),
         look_ms=0.1 * actors,
         cores={"policy server": steps / rows * (0.004 + 0.0005 * rows) + 0.0005 * steps / 4},
     )
