@@ -135,13 +135,16 @@ def _steps(pool: ActorPool) -> list[int]:
 
 def _memory() -> list[Figure]:
     """Proportional and resident set size of each of our processes; Ray's own as one."""
+    found = list(processes())
+    actors = [name for name, _ in found if name.startswith("actor ")]
+    numbered = {name: f"actor {number}" for number, name in enumerate(actors, 1)}  # alike from run to run
     parts: dict[str, list[float]] = {}
-    for name, process in processes():
+    for name, process in found:
         try:
             memory = process.memory_full_info()
         except psutil.NoSuchProcess:
             continue
-        sizes = parts.setdefault(name, [0.0, 0.0])
+        sizes = parts.setdefault(numbered.get(name, name), [0.0, 0.0])
         sizes[0] += memory.pss / 2**20
         sizes[1] += memory.rss / 2**20
     total = sum(pss for pss, _ in parts.values())

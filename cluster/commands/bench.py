@@ -105,6 +105,39 @@ def train(quick: Quick = False, json: Json = None) -> None:
     """The learner on one thread, against plain PyTorch and Hugging Face's GPT-2; and how long it waits for Reverb."""
     from cluster import bench
     from cluster.bench_train import SIZES
+@app.command()
+def contest(
+    tasks: Annotated[list[str] | None, typer.Argument(help="cartpole, pendulum, busy; all if left out.")] = None,
+    sb3: Annotated[
+        str | None, typer.Option(metavar="PYTHON", help="A Python that has stable-baselines3; left out without one.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=1.0, help="That each library is measured on each task.")] = 60.0,
+    quick: Quick = False,
+    dtype: Dtype = "float32",
+    json: Json = None,
+) -> None:
+    """The whole loop against RLlib's IMPALA and stable-baselines3's PPO: speed, memory, and where the time goes.
+
+    In `busy`, a step of a simulator takes 5 ms of processor time; the others are CartPole and Pendulum.
+    """
+    from cluster import bench, bench_loop_contest
+    from cluster.bench_loop_simulators import TASKS
+
+    for task in tasks or ():
+        if task not in TASKS:
+            raise typer.BadParameter(f"'{task}' must be one of {', '.join(TASKS)}", param_hint="TASKS")
+    figures: list[bench.Figure] = []
+    libraries: dict[str, str] = {}
+    for task in tasks or TASKS:
+        measured = bench_loop_contest.contest(
+            task, 5.0 if quick else seconds, _checked(dtype), bench_loop_contest.pythons(sb3)
+        )
+        libraries |= {name: each.version for name, each in measured.items()}
+        figures += (part := bench_loop_contest.figures(task, measured))
+        bench.show(part)
+        write_json(json, bench.result(figures) | {"libraries": libraries})
+
+
     from cluster.bench_train import train as measure
 
     seconds, repeats = _effort(quick)
