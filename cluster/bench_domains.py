@@ -1,13 +1,16 @@
 """How fast tasks step through our wrappers, tokens and patches included, against their simulators alone."""
 
+import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cluster.bench import Figure
+from policy.errors import OcelotError
 
 TASKS = (
     "gym/Acrobot-v1",
@@ -28,6 +31,33 @@ TASKS = (
 )
 ENVIRONMENTS = 16  # of each kind, as an actor has
 SLICE = 0.25  # seconds after which the other kind has its turn, so that a busy machine slows both
+
+
+def measure_all(tasks: Sequence[str], seconds: float, repeats: int, file: Path | None = None) -> Iterator[Figure]:
+    """`measure` of one task after the other, but for those that a file has already.
+
+    Args:
+        file: what an interrupted benchmark wrote, perhaps. Its rows count where repeats, commit, versions and machine
+            are these.
+
+    Raises:
+        OcelotError: the file holds something else.
+    """
+    known: dict[str, Figure] = {} if file is None or not file.exists() else _rows(file, repeats)
+    for task in tasks:
+        yield known[task] if task in known else measure(task, seconds, repeats)
+
+
+def _rows(file: Path, repeats: int) -> dict[str, Figure]:
+    from cluster.environment import describe_environment
+
+    try:
+        before = json.loads(file.read_text())
+        figures = [Figure(**row) for row in before["rows"]]
+        same = before["environment"] == describe_environment()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OcelotError(f"{file}: no result of a benchmark ({error!r}); delete it, or name another file") from None
+    return {figure.name: figure for figure in figures if same and figure.repeats == repeats}
 
 
 def measure(task: str, seconds: float, repeats: int) -> Figure:

@@ -79,13 +79,18 @@ def domains(
     quick: Quick = False,
     json: Json = None,
 ) -> None:
-    """Stepping with tokens and patches, against the simulators alone; one thread."""
+    """Stepping with tokens and patches, against the simulators alone; one thread.
+
+    The file of --json is written after each task, and the same command goes on where it was interrupted.
+    """
     from cluster import bench, bench_domains
 
     seconds, repeats = (1.0, 1) if quick else (3.0, 5)
-    figures = [bench_domains.measure(task, seconds, repeats) for task in tasks or bench_domains.TASKS]
+    figures = []
+    for figure in bench_domains.measure_all(tasks or bench_domains.TASKS, seconds, repeats, json):
+        figures.append(figure)
+        write_json(json, bench.result(figures))
     bench.show(figures)
-    write_json(json, bench.result(figures))
 
 
 @app.command()

@@ -183,7 +183,12 @@ def test_texts_are_tokenized_once_and_stay_what_they_were(monkeypatch):
     text = TextTokenizer.default()
     asked: list[str] = []
     encode = text.encode
-    monkeypatch.setattr(text, "encode", lambda each: asked.append(each) or encode(each))
+
+    def counted(each: str) -> list[int]:
+        asked.append(each)
+        return encode(each)
+
+    monkeypatch.setattr(text, "encode", counted)
     monkeypatch.setattr(module, "TEXTS_KEPT", 2)
     spaces = {"kind": "text", "max_length": 40}
     layout = Layout("toy", spaces, {"kind": "discrete", "n": 2, "start": 0}, text=text)
