@@ -4,21 +4,29 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from cluster.local_ray import get, kill, local_ray, start
+from cluster.local_ray import ProcessError, get, kill, local_ray, start
 
 PLACES = ("OCELOT_EXPERTS_PATH", "MINARI_DATASETS_PATH")
 """Variables of a person's own folders. A Ray that was there before may have started with others."""
 
 
 class Member:
-    """Made for Ray: an object that does one job after the other."""
+    """Made for Ray: an object that does one job after the other.
+
+    It is made with the first job: what its class raises would otherwise end the process, without a word of its own.
+    """
 
     def __init__(self, kind: type, arguments: dict[str, Any], places: dict[str, str]):
-        os.environ.update(places)
-        self._worker = kind(**arguments)
+        self._make = kind, arguments
+        self._places = places
+        self._worker: Any = None
 
     def do(self, method: str, job: Any) -> Any:
-        """Raises what the job raises."""
+        """Raises what its class or the job raises."""
+        if self._worker is None:
+            os.environ.update(self._places)
+            kind, arguments = self._make
+            self._worker = kind(**arguments)
         return getattr(self._worker, method)(job)
 
 
@@ -30,7 +38,8 @@ def share(kind: type, arguments: dict[str, Any], method: str, jobs: Sequence[Any
         processes: at most; with one, or one job, it is this process.
 
     Raises:
-        OcelotError: what a job raised.
+        OcelotError: what the class or a job raised.
+        ProcessError: when one of the processes dies.
     """
     if min(processes, len(jobs)) <= 1:
         worker = kind(**arguments) if jobs else None
@@ -51,7 +60,14 @@ def share(kind: type, arguments: dict[str, Any], method: str, jobs: Sequence[Any
                     running[member.do.remote(method, waiting.pop())] = member
                 for reference in ray.wait(list(running))[0]:
                     free.append(running.pop(reference))
-                    yield get(reference)
+                    try:
+                        result = get(reference)
+                    except ray.exceptions.RayActorError:
+                        raise ProcessError(
+                            "a process that played died; perhaps the machine is out of memory. What the others have "
+                            "done is kept: give the command again, with fewer --processes"
+                        ) from None
+                    yield result
         finally:
             for member in members:
                 kill(member)
