@@ -84,6 +84,7 @@ class Collection:
         for episode in _in_turn(self._players(seed), self.layout, self.size(block), seed):
             episodes.append(episode)
             played(len(episodes))
+        self._keep_plan()  # not before, so that a collection whose first block fails leaves nothing
         blocks.save(self._path(block), episodes, self.layout.observation, self.layout.action)
         return len(episodes)
 
@@ -130,25 +131,34 @@ class Collection:
 
     def _check_plan(self) -> None:
         """Blocks of an unfinished collection must be those that this one would play."""
-        plan = {
-            "task": self.layout.task,
-            "quality": self.quality,
-            "expert": self.expert,
-            "seed": self.seed,
-            "versions": versions(self.layout.task),
-        }
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / "plan.json"
-        if not path.exists():
-            files.write_json(path, plan)
-        unfinished = files.read_json(path)
-        differ = [key for key, value in plan.items() if unfinished.get(key) != value]
+        if not self._plan_path.exists():
+            return
+        unfinished = files.read_json(self._plan_path)
+        differ = [key for key, value in self._plan().items() if unfinished.get(key) != value]
         if differ:
             raise ExpertError(
                 f"an unfinished collection of dataset '{self.dataset_id}' was begun with "
                 f"{', '.join(f'{key} {unfinished.get(key)}' for key in differ)}; give the command as it was then, or "
                 f"delete {self.folder} to begin anew"
             )
+
+    def _keep_plan(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self._plan_path.exists():
+            files.write_json(self._plan_path, self._plan())
+
+    @property
+    def _plan_path(self) -> Path:
+        return self.folder / "plan.json"
+
+    def _plan(self) -> dict[str, Any]:
+        return {
+            "task": self.layout.task,
+            "quality": self.quality,
+            "expert": self.expert,
+            "seed": self.seed,
+            "versions": versions(self.layout.task),
+        }
 
     def _recorder(self, kept: int) -> Recorder:
         with closing(domains.make(self.layout.task)) as environment:

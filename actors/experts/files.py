@@ -71,6 +71,6 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Writes a whole file or none."""
-    partial = path.with_name(f".{path.name}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")  # other processes may write it at the same time
     partial.write_text(json.dumps(content, indent=2) + "\n")
     partial.replace(path)

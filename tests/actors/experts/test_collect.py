@@ -112,6 +112,16 @@ def test_an_interrupted_collection_goes_on_with_nothing_doubled():
     assert len({one.observations.tobytes() for one in resumed}) == 34
 
 
+def test_a_collection_that_plays_nothing_leaves_nothing():
+    def stop(done, of):
+        raise Killed
+
+    with pytest.raises(Killed):
+        collect(CARTPOLE, "random", 12, 0, progress=stop)
+    other = Collection(CARTPOLE, "random", 12, 1)  # nothing was begun that it would have to go on with
+    assert not other.folder.exists()
+
+
 def test_a_damaged_block_is_named_and_nothing_half_written_is_left():
     collection = Collection(CARTPOLE, "random", 12, 0)
     for block in collection.missing():
