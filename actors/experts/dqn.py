@@ -18,8 +18,12 @@ from actors.experts.players import image_shape
 from actors.experts.weights import layers, weights_of
 from policy.layout import Layout
 
-ENVIRONMENTS = 1
+BATCH = 32
+IMAGE_ENVIRONMENTS = 4
+STEPS_AN_UPDATE = 4  # for images, as in the papers
+STEPS_AHEAD = 10  # of rewards before a value, for images
 STEPS_A_REPORT = 1000
+EXPLORATION = 0.05  # of a trained player of Atari, as where its scores were published (Mnih et al., 2015, Methods)
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,9 @@ NUMBERS = Architecture((), (128, 128))
 def configuration(layout: Layout, network: str = "nature2015") -> DQNConfig:
     """Double DQN that samples and learns in the calling process.
 
+    For images, where steps take most of the time, it begins to learn early and bootstraps from ten steps on, as the
+    variants do that are made for few steps (van Hasselt et al., arXiv 1906.05243; Kostrikov et al., arXiv 2004.13649).
+
     Args:
         network: of `ARCHITECTURES`; only for tasks that are seen as images.
     """
@@ -70,18 +77,23 @@ def configuration(layout: Layout, network: str = "nature2015") -> DQNConfig:
         .training(
             gamma=domains.discount(layout.task),
             lr=5e-4 if image is None else 1e-4,
-            train_batch_size_per_learner=32,
+            adam_epsilon=1e-8 if image is None else 1.5e-4,
+            train_batch_size_per_learner=BATCH,
             double_q=True,
             dueling=False,
             num_atoms=1,
-            n_step=1,
-            epsilon=[(0, 1.0), (10_000 if image is None else 100_000, 0.05)],
-            target_network_update_freq=500 if image is None else 8000,
-            num_steps_sampled_before_learning_starts=1000 if image is None else 10_000,
+            n_step=1 if image is None else STEPS_AHEAD,
+            training_intensity=None if image is None else BATCH / STEPS_AN_UPDATE,
+            epsilon=[(0, 1.0), (10_000, 0.05)],
+            target_network_update_freq=500 if image is None else 2000,
+            num_steps_sampled_before_learning_starts=1000 if image is None else 2000,
             # Images are stored as they are seen, for Atari four frames in each: 28 KB a step.
             replay_buffer_config={"type": "EpisodeReplayBuffer", "capacity": 100_000},
         )
-        .env_runners(rollout_fragment_length=4 if image is not None else 1)
+        .env_runners(
+            rollout_fragment_length=1 if image is None else STEPS_AHEAD,
+            num_envs_per_env_runner=1 if image is None else IMAGE_ENVIRONMENTS,
+        )
         .reporting(min_sample_timesteps_per_iteration=STEPS_A_REPORT)
         .rl_module(rl_module_spec=specification)
     )
@@ -106,6 +118,7 @@ def export(algorithm: Algorithm) -> Network:
         convolutions=layers(weights, convolutions),
         strides=tuple(stride for _, _, stride in sizes.convolutions),
         image=(height, width, channels),
+        exploration=EXPLORATION,
     )
 
 

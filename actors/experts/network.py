@@ -40,6 +40,8 @@ class Network:
     """Of the convolutions."""
     image: tuple[int, int, int] | None = None
     """Height, width and channels of what the convolutions see; None without convolutions."""
+    exploration: float = 0.0
+    """Share of choices that are drawn uniformly instead. Without it a greedy player of Atari can wait forever."""
 
     @property
     def inputs(self) -> int:
@@ -72,7 +74,9 @@ class Network:
         """Choices int [n], or numbers [n, actions] of which [-1, 1] are the action's bounds. Arguments as `forward`."""
         outputs = self.forward(x)
         if self.head == GREEDY:
-            return np.argmax(outputs, axis=1)
+            chosen = np.argmax(outputs, axis=1)
+            explores = generator.random(len(chosen)) < self.exploration
+            return np.where(explores, generator.integers(self.actions, size=len(chosen)), chosen)
         if self.head == CATEGORICAL:
             # The largest of logits plus Gumbel noise is a draw from the categorical distribution.
             return np.argmax(outputs + generator.gumbel(size=outputs.shape), axis=1)
@@ -92,6 +96,8 @@ class Network:
         about = {"head": self.head, "activation": self.activation}
         if self.image is not None:
             about |= {"strides": json.dumps(self.strides), "image": json.dumps(self.image)}
+        if self.exploration:
+            about["exploration"] = str(self.exploration)
         save_file(tensors, path, about)
 
     @classmethod
@@ -118,6 +124,7 @@ class Network:
             convolutions=_numbered(tensors, "convolutions"),
             strides=tuple(json.loads(about.get("strides", "[]"))),
             image=tuple(json.loads(about["image"])) if "image" in about else None,
+            exploration=float(about.get("exploration", "0")),
         )
         problem = f"unexpected tensors {sorted(tensors)}" if tensors else network._problem()
         if problem:

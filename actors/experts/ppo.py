@@ -9,7 +9,7 @@ from actors.experts.network import CATEGORICAL, GAUSSIAN, Network
 from actors.experts.weights import layers, weights_of
 from policy.layout import Layout
 
-ENVIRONMENTS = 8
+ENVIRONMENTS = 8  # side by side
 HIDDEN = [64, 64]
 STEPS_AN_UPDATE = 2048
 
@@ -32,6 +32,7 @@ def configuration(layout: Layout) -> PPOConfig:
             grad_clip=0.5,
             grad_clip_by="norm",
         )
+        .env_runners(num_envs_per_env_runner=ENVIRONMENTS)
         .rl_module(
             model_config=DefaultModelConfig(
                 fcnet_hiddens=HIDDEN,

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-import ray
 import torch
 from ray.rllib.algorithms import Algorithm, AlgorithmConfig
 from ray.tune.registry import register_env
@@ -24,9 +23,6 @@ SMOOTHED_EPISODES = 20
 class Kind(Protocol):
     """What an algorithm's module defines."""
 
-    ENVIRONMENTS: int
-    """Stepped side by side."""
-
     def configuration(self, layout: Layout, **options: Any) -> AlgorithmConfig:
         """The algorithm with the settings that experts are trained with."""
 
@@ -39,16 +35,13 @@ KINDS: dict[str, Kind] = {"ppo": ppo, "sac": sac, "dqn": dqn}  # type: ignore[di
 
 @contextmanager
 def running(name: str, layout: Layout, seed: int, **options: Any) -> Iterator[Algorithm]:
-    """A new algorithm, with a Ray of its own where none runs in this process.
+    """A new algorithm. Ray must run in this process: RLlib would start one that listens without a token.
 
     Args:
         name: of `KINDS`.
         options: of its `configuration`.
     """
     logging.getLogger("ray.rllib").setLevel(logging.ERROR)  # its warnings are about its own past versions
-    started = not ray.is_initialized()
-    if started:
-        ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # so small a network waits longer for a second thread than it gains by it
     environment, kind = f"ocelot/{layout.task}", KINDS[name]
@@ -56,7 +49,7 @@ def running(name: str, layout: Layout, seed: int, **options: Any) -> Iterator[Al
     config = (
         kind.configuration(layout, **options)
         .environment(environment)
-        .env_runners(num_env_runners=0, num_envs_per_env_runner=kind.ENVIRONMENTS)
+        .env_runners(num_env_runners=0)
         .learners(num_learners=0, num_gpus_per_learner=0)
         .reporting(metrics_num_episodes_for_smoothing=SMOOTHED_EPISODES, min_time_s_per_iteration=0)
         .debugging(seed=seed, log_level="ERROR")
@@ -67,5 +60,3 @@ def running(name: str, layout: Layout, seed: int, **options: Any) -> Iterator[Al
     finally:
         algorithm.stop()
         torch.set_num_threads(threads)
-        if started:
-            ray.shutdown()

@@ -9,7 +9,6 @@ from actors.experts.network import SQUASHED, Network
 from actors.experts.weights import layers, weights_of
 from policy.layout import Layout
 
-ENVIRONMENTS = 1
 HIDDEN = [256, 256]
 CAPACITY = 1_000_000  # steps
 STEPS_A_REPORT = 1000
@@ -32,7 +31,7 @@ def configuration(layout: Layout) -> SACConfig:
             num_steps_sampled_before_learning_starts=1000,
             replay_buffer_config={"type": "EpisodeReplayBuffer", "capacity": CAPACITY},
         )
-        .env_runners(rollout_fragment_length=1)
+        .env_runners(rollout_fragment_length=1, num_envs_per_env_runner=1)
         .reporting(min_sample_timesteps_per_iteration=STEPS_A_REPORT)
         .rl_module(
             model_config=DefaultModelConfig(fcnet_hiddens=HIDDEN, fcnet_activation="relu", head_fcnet_hiddens=[])

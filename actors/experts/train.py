@@ -32,6 +32,10 @@ NETWORKS = ("nature2015", "nips2013")
 """Of DQN, for images."""
 
 
+class Stopped(Exception):
+    """A training that was asked to stop, after it saved its state."""
+
+
 @dataclass
 class Progress:
     """Where a training stands after an update."""
@@ -54,6 +58,7 @@ def train(
     progress: Callable[[Progress], None] = lambda _: None,
     algorithm: str | None = None,
     network: str = NETWORKS[0],
+    stop: Callable[[], object] = lambda: False,
 ) -> Path:
     """Trains a network to play a task and writes it where `registry.expert` finds it.
 
@@ -71,12 +76,14 @@ def train(
         progress: called after every update.
         algorithm: of `ALGORITHMS`; if None, `default_algorithm`.
         network: of `NETWORKS`; DQN's, where it sees images.
+        stop: asked after every update; true to stop there.
 
     Returns:
         The network's file. A JSON file of the same name says how it came about and what it returns.
 
     Raises:
         ExpertError: bad arguments, spaces that a network cannot play, or `until_return` not reached.
+        Stopped: `stop` said so; the same call goes on.
         TaskError: unknown task.
     """
     if quality not in (MEDIUM, EXPERT):
@@ -93,7 +100,7 @@ def train(
     path = files.network_path(folder or files.own_folder(), task, quality)
     path.parent.mkdir(parents=True, exist_ok=True)
     state = path.with_suffix(".training")
-    trained, env_steps = _run(layout, name, options, until_return, max_env_steps, seed, state, progress)
+    trained, env_steps = _run(layout, name, options, until_return, max_env_steps, seed, state, progress, stop)
     returns = _returns(trained, layout, MEASURED_EPISODES, seed + 1)  # not the episodes that decided when to stop
     command = f"ocelot experts train {task} --quality {quality} --max-env-steps {max_env_steps} --seed {seed}"
     command += f" --algorithm {name}{f' --network {network}' if options else ''}"
@@ -147,6 +154,7 @@ def _run(
     seed: int,
     state: Path,
     progress: Callable[[Progress], None],
+    stop: Callable[[], object],
 ) -> tuple[Network, int]:
     """Trains until the return or the number of steps is reached; (network, environment steps)."""
     # RLlib imports dm_control, which without this looks for a display and warns that there is none.
@@ -179,8 +187,11 @@ def _run(
                 played = _returns(export(algorithm), layout, EVALUATED_EPISODES, seed + 2)
                 metrics[f"eval/return/{layout.task}"] = float(np.mean(played))
             progress(Progress(env_steps, max_env_steps, mean, metrics))
-            if updates % UPDATES_A_CHECKPOINT == 0 or env_steps >= max_env_steps:
+            stopped = stop()
+            if updates % UPDATES_A_CHECKPOINT == 0 or env_steps >= max_env_steps or stopped:
                 _save(algorithm, state)
+            if stopped:
+                raise Stopped
         return export(algorithm), env_steps
 
 

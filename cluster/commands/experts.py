@@ -32,11 +32,13 @@ def train(
     from actors.experts import train as trainer
     from actors.experts.files import stem
     from cluster.board import Board
+    from cluster.interrupt import Interrupted, stop_on_signals
+    from cluster.local_ray import local_ray
     from cluster.progress import Progress
 
     folder = out / f"{stem(task)}-{quality}"
     board = Board(folder)
-    with Progress(f"Training on {task}", max_env_steps, "steps") as progress:
+    with local_ray(), Progress(f"Training on {task}", max_env_steps, "steps") as progress, stop_on_signals() as stop:
 
         def show(at: trainer.Progress) -> None:
             board.scalars(at.metrics, at.env_steps)
@@ -52,7 +54,10 @@ def train(
                 progress=show,
                 algorithm=algorithm,
                 network=network,
+                stop=lambda: stop,
             )
+        except trainer.Stopped:
+            raise Interrupted(f"Stopped after {progress.done} steps; the same command goes on from there") from None
         finally:
             board.close()
     typer.echo(f"Expert: {file}\nRecord its episodes: ocelot experts collect {task} --quality {quality}")
