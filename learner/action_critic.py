@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 
 from learner.losses import squared
+from learner.statistics import Metrics, mean
 from learner.targets import Backup, at_separators, ends, per_token, returns, state_values
 from learner.types import Update
 from policy.values import symexp, symlog
@@ -30,9 +31,9 @@ class Critic:
     loss: torch.Tensor
     """0.5 (symlog target - q)^2, mean over the action tokens."""
 
-    def metrics(self) -> dict[str, torch.Tensor]:
+    def metrics(self) -> Metrics:
         """What to log."""
-        return {"q": self.loss.detach(), "q_mean": self.taken.mean()}
+        return {"q": self.loss.detach(), "q_mean": mean(self.taken)}
 
 
 def critic(update: Update, how: Literal["expected", "best"], backup: Backup) -> Critic:

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
-from learner.losses import cloning, effective_sample_size, exponential_weights
+from learner.losses import cloning, exponential_weights
 from learner.scale import RATE
+from learner.statistics import Metrics, deviation, effective_sample_size, mean
 from learner.types import Update
 
 
@@ -24,17 +25,17 @@ class Weighting:
 
 
 def divisors(update: Update, advantages: torch.Tensor, rate: float = RATE, start: float | None = None) -> torch.Tensor:
-    """The running scale of each row's task, [B], which takes in the advantages [B, N] first."""
+    """The running scale of each row's task, [B], which takes in the advantages [B, N] of all workers first."""
     batch = update.view.batch
-    result = torch.ones(len(batch.tasks), device=advantages.device, dtype=advantages.dtype)
-    for task, rows in batch_tasks(update):
-        result[rows] = update.scale.update(task, advantages[rows][batch.loss[rows]], rate, start)
-    return result
+    for task, (squares, count) in update.rounds.total(_sums(update, advantages.double() ** 2)).items():
+        update.scale.update(task, squares, count, rate, start)
+    scales = [update.scale.scale(task) for task in batch.tasks]
+    return torch.tensor(scales, device=advantages.device, dtype=advantages.dtype)
 
 
 def weighted_cloning(
     update: Update, advantages: torch.Tensor, scale: torch.Tensor, binary: bool = False
-) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+) -> tuple[torch.Tensor, Metrics]:
     """The actor's loss for advantages [B, N] (detached) and each row's scale [B], and what to log.
 
     The objective's settings are a `Weighting`. With `binary` the weights are 1[A > 0].
@@ -46,11 +47,11 @@ def weighted_cloning(
     if settings.normalise:
         weights = _mean_one(update, weights)
     used = weights[batch.loss]
-    metrics = {
-        "advantage_mean": advantages[batch.loss].mean(),
-        "advantage_std": advantages[batch.loss].std(unbiased=False),
-        "weight_mean": used.mean(),
-        "weight_cut": cut,
+    metrics: Metrics = {
+        "advantage_mean": mean(advantages[batch.loss]),
+        "advantage_std": deviation(advantages[batch.loss]),
+        "weight_mean": mean(used),
+        "weight_cut": mean(cut[batch.loss]),
         "effective_sample_size": effective_sample_size(used),
     }
     if update.number < settings.warmup:
@@ -59,19 +60,19 @@ def weighted_cloning(
     return loss, metrics | {"policy": loss.detach()}
 
 
-def batch_tasks(update: Update) -> list[tuple[str, torch.Tensor]]:
-    """Each task of the batch with its rows, int64."""
-    tasks = update.view.batch.tasks
-    device = update.view.batch.rewards.device
-    return [
-        (task, torch.tensor([row for row, name in enumerate(tasks) if name == task], device=device))
-        for task in sorted(set(tasks))
-    ]
-
-
 def _mean_one(update: Update, weights: torch.Tensor) -> torch.Tensor:
     """Weights [B, N] divided by their mean over each task's loss steps, so that no task outweighs another."""
-    batch, result = update.view.batch, weights.clone()
-    for _, rows in batch_tasks(update):
-        result[rows] = weights[rows] / weights[rows][batch.loss[rows]].mean().clamp(min=1e-8)
+    totals = update.rounds.total(_sums(update, weights))
+    means = [totals[task][0] / max(totals[task][1], 1.0) for task in update.view.batch.tasks]
+    return weights / torch.tensor(means, device=weights.device, dtype=weights.dtype).clamp(min=1e-8).unsqueeze(1)
+
+
+def _sums(update: Update, values: torch.Tensor) -> dict[str, tuple[float, float]]:
+    """Sum and number of the values [B, N] at the steps of each task that have a loss."""
+    batch = update.view.batch
+    of_rows = values.double().masked_fill(~batch.loss, 0.0).sum(dim=1).tolist()
+    result: dict[str, tuple[float, float]] = {}
+    for task, total, count in zip(batch.tasks, of_rows, batch.loss.sum(dim=1).tolist(), strict=True):
+        before = result.get(task, (0.0, 0.0))
+        result[task] = (before[0] + total, before[1] + count)
     return result

@@ -26,12 +26,12 @@ def exponential_weights(
     """min(exp(A / temperature), limit) (AWR, arXiv 1910.00177, equation 9; IQL, arXiv 2110.06169, equation 7).
 
     Returns:
-        The weights, and the share of them that was cut off at the limit (None: there is none).
+        The weights, and which of them were cut off at the limit (None: there is none), bool.
     """
     raw = torch.exp((advantages / temperature).clamp(max=80.0))  # beyond e^80 float32 overflows
     if limit is None:
-        return raw, raw.new_zeros(())
-    return raw.clamp(max=limit), (raw > limit).to(raw.dtype).mean() if raw.numel() else raw.new_zeros(())
+        return raw, torch.zeros_like(raw, dtype=torch.bool)
+    return raw.clamp(max=limit), raw > limit
 
 
 def lambda_returns(
@@ -165,10 +165,3 @@ def outside(targets: torch.Tensor, trained: torch.Tensor, bins: torch.Tensor) ->
         bins: centres in symlog space, [K].
     """
     return ((symlog(targets).abs() > bins[-1]) & trained).sum(dim=1)
-
-
-def effective_sample_size(weights: torch.Tensor) -> torch.Tensor:
-    """(sum w)^2 / (n sum w^2), a share in (0, 1]; 1 when all weights are alike."""
-    if weights.numel() == 0:
-        return weights.new_ones(())
-    return weights.sum() ** 2 / (weights.numel() * (weights**2).sum()).clamp(min=1e-30)

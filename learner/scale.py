@@ -1,7 +1,5 @@
 """Running scale of advantages, per task."""
 
-import torch
-
 RATE = 0.01
 
 
@@ -15,20 +13,21 @@ class AdvantageScale:
         self.square: dict[str, float] = {}
         self.weight: dict[str, float] = {}
 
-    def update(self, task: str, advantages: torch.Tensor, rate: float = RATE, start: float | None = None) -> float:
-        """Takes in advantages [S] of one task (detached) and returns the scale, above 0.
+    def update(self, task: str, squares: float, count: float, rate: float = RATE, start: float | None = None) -> None:
+        """Takes in the advantages of one task.
 
         Args:
+            squares: sum of A^2.
+            count: how many there are; with 0 nothing changes.
             rate: of the moving average.
             start: c^2 before any advantage was seen; None: the average is that of what was seen, without bias.
         """
+        if not count:
+            return
         if task not in self.square and start is not None:
             self.square[task], self.weight[task] = start, 1.0
-        if advantages.numel():
-            mean = float((advantages.double() ** 2).mean())
-            self.square[task] = (1.0 - rate) * self.square.get(task, 0.0) + rate * mean
-            self.weight[task] = (1.0 - rate) * self.weight.get(task, 0.0) + rate
-        return self.scale(task)
+        self.square[task] = (1.0 - rate) * self.square.get(task, 0.0) + rate * squares / count
+        self.weight[task] = (1.0 - rate) * self.weight.get(task, 0.0) + rate
 
     def scale(self, task: str) -> float:
         """Root mean square so far; 1 before any advantage was seen."""

@@ -58,6 +58,20 @@ class Entry:
         """Windows from each table, as `replay.stream.split`."""
         return split(self.data, self.batch)
 
+    def share(self, workers: int) -> dict[str, int]:
+        """Windows from each table for each of so many workers.
+
+        Raises:
+            ScheduleError: when the batch cannot be shared evenly.
+        """
+        if self.batch % workers:
+            near = max(workers, self.batch // workers * workers)
+            raise ScheduleError(
+                f"schedule: {self.objective}: {workers} workers cannot share a batch of {self.batch} windows evenly; "
+                f"set batch to {near} or {near + workers}, or parallel.workers to a number that divides it"
+            )
+        return split(self.data, self.batch // workers)
+
 
 class Schedule:
     """Entries in turn, each `repeat` times, for ever.

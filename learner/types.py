@@ -7,7 +7,9 @@ from typing import Any
 import torch
 
 from learner.scale import AdvantageScale
+from learner.statistics import Metrics
 from learner.view import View
+from learner.workers import Rounds
 from policy.errors import OcelotError
 from policy.returns import ReturnScale
 from replay.trajectory import Trajectory
@@ -47,10 +49,17 @@ class Update:
     number: int
     """How many updates of this objective came before."""
     count: torch.Tensor
-    """Global number of action tokens with a loss."""
+    """How many action tokens have a loss, of all workers; at least 1. So are the next two."""
+    steps: torch.Tensor
+    """Steps with a loss."""
+    returns: torch.Tensor
+    """Return tokens with a loss."""
+    rounds: Rounds
+    """For sums over all workers."""
 
 
-Loss = tuple[torch.Tensor, dict[str, torch.Tensor]]
+Loss = tuple[torch.Tensor, Metrics]
+"""A worker's part of the loss (the parts add up), and what to log."""
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class View:
 
     @cached_property
     def entropy(self) -> torch.Tensor:
-        """Mean entropy of the policy over the legal ids of the M action tokens, in nats."""
+        """Of the policy over the legal ids, in nats: its mean over the M action tokens."""
         batch = self.batch
         hidden = self.hidden[batch.action_at]
         total = hidden.new_zeros(())

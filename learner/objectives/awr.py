@@ -10,6 +10,7 @@ from typing import Literal
 from learner.advantage import Weighting, divisors, weighted_cloning
 from learner.losses import categorical, outside, squared
 from learner.scale import RATE
+from learner.statistics import mean
 from learner.targets import Backup, returns
 from learner.types import Loss, Objective, Update
 from policy.values import expectation
@@ -36,13 +37,13 @@ def loss(update: Update) -> Loss:
     scale = divisors(update, advantages, settings.scale_rate, settings.scale_start)
     policy, metrics = weighted_cloning(update, advantages, scale)
     trained, bins = batch.loss, view.policy.bins
-    logits, wanted, count = view.value_logits[:, :-1][trained], targets[trained], trained.sum().clamp(min=1)
+    logits, wanted = view.value_logits[:, :-1][trained], targets[trained]
     if settings.value_loss == "squared":
-        value = squared(expectation(logits, bins), wanted, count)
+        value = squared(expectation(logits, bins), wanted, update.steps)
     else:
-        value = categorical(logits, wanted, bins, wanted.new_ones(()), count)
+        value = categorical(logits, wanted, bins, wanted.new_ones(()), update.steps)
     clipped = outside(targets, trained, bins)
-    metrics |= {"value": value.detach(), "return_mean": wanted.mean(), "clipped_targets": clipped}
+    metrics |= {"value": value.detach(), "return_mean": mean(wanted), "clipped_targets": clipped}
     return policy + settings.value_weight * value, metrics
 
 

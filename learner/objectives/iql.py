@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from learner.advantage import Weighting, divisors, weighted_cloning
 from learner.losses import categorical, expectile_weights, outside
+from learner.statistics import mean
 from learner.targets import Backup, returns
 from learner.types import Loss, Objective, Update
 
@@ -24,15 +25,14 @@ def loss(update: Update) -> Loss:
     settings, view, batch = update.settings, update.view, update.view.batch
     assert update.target is not None
     trained, bins = batch.loss, view.policy.bins
-    count = trained.sum().clamp(min=1)
     q_target = update.target.q_values  # [B, N]
     advantages = q_target - view.values[:, :-1]
     policy, metrics = weighted_cloning(update, advantages, divisors(update, advantages))
     weights = expectile_weights(advantages[trained], settings.tau)
-    value = categorical(view.value_logits[:, :-1][trained], q_target[trained], bins, weights, count)
+    value = categorical(view.value_logits[:, :-1][trained], q_target[trained], bins, weights, update.steps)
     targets = returns(update, update.target.values[:, 1:], settings)  # [B, N]
-    q = categorical(view.q_logits[trained], targets[trained], bins, targets.new_ones(()), count)
-    metrics |= {"value": value.detach(), "q": q.detach(), "q_mean": q_target[trained].mean()}
+    q = categorical(view.q_logits[trained], targets[trained], bins, targets.new_ones(()), update.steps)
+    metrics |= {"value": value.detach(), "q": q.detach(), "q_mean": mean(q_target[trained])}
     metrics |= {"clipped_targets": outside(targets, trained, bins)}
     return policy + settings.value_weight * (value + q), metrics
 

@@ -34,7 +34,7 @@ def loss(update: Update) -> Loss:
     log_probs = update.view.action_log_probs
     policy = cloning(log_probs, torch.ones_like(log_probs), update.count)
     returns = update.view.return_log_probs
-    predicted = cloning(returns, torch.ones_like(returns), max(1, returns.numel()))
+    predicted = cloning(returns, torch.ones_like(returns), update.returns)
     total = policy + update.settings.return_weight * predicted
     return total, {"policy": policy.detach(), "return": predicted.detach()}
 
