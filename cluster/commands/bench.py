@@ -106,11 +106,6 @@ def loop(quick: Quick = False, dtype: Dtype = "float32", json: Json = None) -> N
 
 
 @app.command()
-def train(quick: Quick = False, json: Json = None) -> None:
-    """The learner on one thread, against plain PyTorch and Hugging Face's GPT-2; and how long it waits for Reverb."""
-    from cluster import bench
-    from cluster.bench_train import SIZES
-@app.command()
 def contest(
     tasks: Annotated[list[str] | None, typer.Argument(help="cartpole, pendulum, busy; all if left out.")] = None,
     sb3: Annotated[
@@ -143,6 +138,11 @@ def contest(
         write_json(json, bench.result(figures) | {"libraries": libraries})
 
 
+@app.command()
+def train(quick: Quick = False, json: Json = None) -> None:
+    """The learner on one thread, against plain PyTorch and Hugging Face's GPT-2; and how long it waits for Reverb."""
+    from cluster import bench
+    from cluster.bench_train import SIZES
     from cluster.bench_train import train as measure
 
     seconds, repeats = _effort(quick)
