@@ -148,9 +148,9 @@ class Processes:
         self._deaths["server"] += 1
         if self._deaths["server"] >= LIVES:
             raise ProcessError(
-                f"the policy server died {self._deaths['server']} times without a checkpoint between; if it was killed, "
-                "the machine may be out of memory: fewer environments, or a smaller policy. The same command goes on "
-                "from the last checkpoint"
+                f"the policy server died {self._deaths['server']} times without a checkpoint between; if it was "
+                "killed, the machine may be out of memory: fewer environments, or a smaller policy. The same command "
+                "goes on from the last checkpoint"
             )
         LOG.warning("the policy server died; a new one takes its place")
         self.server.kill()
