@@ -15,6 +15,7 @@ from cluster.bench import Figure
 from cluster.bench_loop import running
 from cluster.bench_loop_meter import PARTS, WARM, Measured, Meter
 from cluster.bench_loop_simulators import FOLDER, TASKS
+from cluster.launch.token import use_own_token
 from policy.errors import OcelotError
 
 SCRIPTS = Path(__file__).parents[1] / "benchmarks" / "baselines"
@@ -86,6 +87,7 @@ def _measure(seconds: float) -> Measured:
 def _other(name: str, python: str, task: str, seconds: float) -> Measured:
     with _clocks() as folder:
         file = folder / "result.json"
+        use_own_token()  # for RLlib's Ray, which reads it when it is imported
         command = [python, str(SCRIPTS / OTHERS[name]), TASKS[task], str(seconds), str(file)]
         # Its own folder comes first on its path, and then ours.
         variables = os.environ | {"PYTHONPATH": str(SCRIPTS.parents[1])}
