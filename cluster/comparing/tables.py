@@ -135,7 +135,8 @@ def settings(comparison: Comparison) -> list[list[str]]:
 
 def caption(comparison: Comparison) -> str:
     """What the intervals are over, or why there are none."""
-    kinds = {a.interval for a in comparison.aggregates if a.metric in ("score", "return")}
+    own = [a for a in comparison.aggregates if a.metric in ("score", "return") and a.temperature is not None]
+    kinds = {a.interval for a in own}
     return " ".join(f"Intervals: {kind}." if not kind.startswith("none") else NO_INTERVAL for kind in sorted(kinds))
 
 
