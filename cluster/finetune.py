@@ -371,6 +371,7 @@ class Loop:
     def _save_if_possible(self) -> None:
         """A checkpoint before an error ends the run; the error itself is what matters."""
         try:
+            control(self.processes.learner.stop)  # else saving waits for an update that may wait for windows for ever
             LOG.info("an error ends the run after checkpoint %s", self._save())
         except Exception as error:
             LOG.warning("no checkpoint before the error that ends the run: %s", error)
