@@ -48,10 +48,12 @@ def restore(learner: "Learner", folder: Path) -> dict[str, torch.Tensor]:
     """
     from torch.distributed import checkpoint
     from torch.distributed.checkpoint import HuggingFaceStorageReader
+    from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
     reader = HuggingFaceStorageReader(str(folder / SHARDS))
     try:
-        found = {name: each.size for name, each in reader.read_metadata().state_dict_metadata.items()}
+        entries = reader.read_metadata().state_dict_metadata.items()
+        found = {name: each.size for name, each in entries if isinstance(each, TensorStorageMetadata)}
         steps: dict[str, Any] = json.loads((folder / STEPS).read_text())
         random = load_file(folder / RANDOM)
     except (OSError, SafetensorError, ValueError, RecursionError) as error:

@@ -34,7 +34,9 @@ def learner(objective: str, settings: dict | None = None, **config) -> Learner:
 def policy_part(objective: str, settings: dict) -> torch.Tensor:
     subject = learner(objective, settings)
     entry = subject.schedule.at(0)
-    return subject.loss(entry, collate(mixed()))[1]["policy"]
+    found = subject.loss(entry, collate(mixed()))[1]["policy"]
+    assert isinstance(found, torch.Tensor)
+    return found
 
 
 @pytest.mark.parametrize(("objective", "settings"), [("awr", FLAT), ("iql", FLAT), ("awr", FLAT | {"normalise": True})])
