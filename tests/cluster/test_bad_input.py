@@ -116,6 +116,14 @@ def test_expert_data_without_datasets_is_refused(demonstrations, tmp_path, ocelo
     assert "no task names datasets" in said
 
 
+def test_steps_that_never_fill_replay_end_the_run(ray_cluster, tmp_path, monkeypatch, ocelot: Command):
+    monkeypatch.setattr("cluster.finetune.GIVE_UP", 10.0)
+    file = online(tmp_path, "gym/CartPole-v1", actors__steps=100, replay__tables__online__min_size=200)
+    said = ocelot("finetune", file)
+    assert "all 100 environment steps are done" in said
+    assert "lower replay.tables.online.min_size" in said
+
+
 def test_an_unknown_task_of_a_checkpoint_is_refused(pretrained: RunDirectory, ocelot: Command):
     said = ocelot("evaluate", pretrained.path, "--tasks", "gym/Acrobot-v1")
     assert "gym/Acrobot-v1" in said
