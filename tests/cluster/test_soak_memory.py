@@ -1,6 +1,7 @@
 """What grows is told from what warms up, from noise and from processes that are replaced."""
 
 import json
+import mmap
 import os
 
 import numpy as np
@@ -48,7 +49,9 @@ def test_memory_is_that_of_the_process():
     kept = []
     for _ in range(4):
         memory.sample(os.getpid())
-        kept.append(np.ones(4 * 2**20, dtype=np.uint8))
+        kept.append(mmap.mmap(-1, 4 * 2**20))  # of its own: an array might lie in what an earlier one has left
+        for _ in range(4 * 2**8):
+            kept[-1].write(b"\1" * 4096)
     (own,) = [each for each in memory.lives if each.pid == os.getpid()]
     assert own.name == "driver"
     assert own.rss[-1] - own.rss[0] == pytest.approx(12.0, abs=3.0)

@@ -95,7 +95,8 @@ def test_a_terminal_gets_panels_and_a_bar():
         live.update(5, 600)
     reading.join(timeout=10)
     text = shown.decode(errors="replace")
-    for part in (CARTPOLE, "policy server", "5 of 10 updates", "600 environment steps"):
+    # The line is cut off at 80 columns, and begins with the rate of two calls in a row, which may be large.
+    for part in (CARTPOLE, "policy server", "5 of 10 updates", "600 env"):
         assert part in text, part
 
 
