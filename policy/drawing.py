@@ -7,7 +7,7 @@ import torch
 
 from policy.contexts import Contexts
 from policy.forward import Forward
-from policy.model import Policy
+from policy.model import Policy, legal_groups
 from policy.ragged import Rows
 from policy.sampling import draw
 from policy.vocabulary import DEFAULT
@@ -93,11 +93,8 @@ class Drawing:
     ) -> tuple[np.ndarray, np.ndarray]:
         """One token for each row of hidden [m, width] from its legal range [m, 2]."""
         picked, score = np.empty(len(legal), dtype=np.int64), np.empty(len(legal))
-        key = legal[:, 0] * 65536 + legal[:, 1]
-        for value in np.unique(key):
-            index = np.flatnonzero(key == value)
-            start, stop = legal[index[0]].tolist()
-            where = torch.from_numpy(index).to(self.device)
+        for start, stop, rows in legal_groups(torch.from_numpy(legal)):
+            index, where = rows.numpy(), rows.to(self.device)
             logits = model.logits(hidden[where], start, stop)  # [m of this range, stop - start]
             heat = torch.from_numpy(temperature[index]).to(logits)
             token, log_prob = draw(logits, heat, level[where])
