@@ -36,10 +36,10 @@ def cpu_seconds() -> dict[str, float]:
     return seconds
 
 
-def busiest_thread(name: str) -> float:
-    """Seconds of processor time of one thread: the busiest of the process of this name."""
+def thread_seconds(name: str) -> dict[int, float]:
+    """Seconds of processor time so far of every thread, by its id, of the processes of this name."""
     threads = [thread for each, process in processes() if each == name for thread in process.threads()]
-    return max((thread.user_time + thread.system_time for thread in threads), default=0.0)
+    return {thread.id: thread.user_time + thread.system_time for thread in threads}
 
 
 def _name(pid: int, command: str) -> str:

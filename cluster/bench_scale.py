@@ -18,7 +18,7 @@ import numpy as np
 
 from cluster.bench import Figure
 from cluster.bench_engine import POLICY, TASK
-from cluster.bench_processes import busiest_thread, cpu_seconds
+from cluster.bench_processes import cpu_seconds, thread_seconds
 from cluster.bench_scale_crowd import Crowd
 from cluster.bench_scale_extrapolate import checks
 from cluster.bench_scale_points import Point
@@ -208,7 +208,7 @@ def _reading(pool: SimulatedPool | None, server: Any, trainer: _Trainer | None) 
     if server is not None:
         stats = get(server.stats.remote())
         reading |= {name: stats[name] for name in ("batches", "rows", "act_seconds")}
-        reading["engine"] = busiest_thread("policy server")
+        reading |= {f"thread/{thread}": seconds for thread, seconds in thread_seconds("policy server").items()}
     if trainer is not None:
         reading["updates"] = trainer.updates
     return reading

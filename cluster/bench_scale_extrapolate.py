@@ -138,7 +138,8 @@ def _foretold(known: Sequence[Point], load: Point) -> list[Check]:
         # What a core takes for the windows that came; how many come is what actors and server make of it.
         for process in ("replay", "gate") if load.sweep != "replay" else ("replay",):
             cores = cost(known, process, "items_per_second") * load.items_per_second
-            found.append(check(f"cores of the {process}", cores, load.cores[process]))
+            if load.cores[process]:  # else less than the kernel's clock counts
+                found.append(check(f"cores of the {process}", cores, load.cores[process]))
     return found
 
 

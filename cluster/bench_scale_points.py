@@ -88,8 +88,13 @@ class Point:
             batches_per_second=ratio("batches", "time"),
             batch_rows=ratio("rows", "batches"),
             busy=ratio("act_seconds", "time"),
-            engine_cores=ratio("engine", "time"),
+            engine_cores=statistics.median(_busiest(part) / part["time"] for part in parts),
             updates_per_second=ratio("updates", "time"),
             look_ms=ratio("look_seconds", "looks", 1000.0),
             cores={name.removeprefix("cpu/"): ratio(name, "time") for name in readings[-1] if name.startswith("cpu/")},
         )
+
+
+def _busiest(part: Reading) -> float:
+    """Seconds of the thread that worked most in this time: not before it, when the main thread imported everything."""
+    return max((seconds for name, seconds in part.items() if name.startswith("thread/")), default=0.0)

@@ -89,7 +89,7 @@ def points(ray_cluster) -> list[Point]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bench_scale, "POLICY", small)
         patch.setattr(bench_scale_pool, "POLICY", small)
-        effort = bench_scale.Effort(bench_scale.loads(8, 3), [0.005], warm=1.0, seconds=1.0, repeats=1)
+        effort = bench_scale.Effort(bench_scale.loads(8, 3), [0.005], warm=1.0, seconds=2.0, repeats=1)
         return [point for sweep in bench_scale.scale(effort) for point in sweep]
 
 
