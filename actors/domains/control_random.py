@@ -4,6 +4,7 @@ Every episode has a body of its own, drawn from the episode's seed: each part ke
 by a factor between 1/s and s. The observations are those of `control`; they do not tell the factors.
 """
 
+import contextlib
 from typing import Any
 
 import gymnasium
@@ -18,6 +19,7 @@ PACKAGES = control.PACKAGES
 RANGES = {"small": 1.1, "large": 1.4}  # s
 MESHES = ("dog",)  # bodies of meshes cannot be scaled in a compiled model
 UNBOUNDED = ("lqr",)  # their actions cannot become tokens
+STARTS = 2000  # poses that a task may draw for one that touches nothing; on unscaled bodies none needs 300
 
 
 def make(name: str, render: bool = False) -> gymnasium.Env:
@@ -46,14 +48,30 @@ class RandomBodyEnvironment(DmEnvironment):
         super().__init__(env)
         self.spread = spread
         self._scaler = Scaler(env.physics.model)
+        self._poses = 0
+        self._after_reset = env.physics.after_reset
+        env.physics.after_reset = self._count_pose
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[dict[str, np.ndarray], dict]:
         gymnasium.Env.reset(self, seed=seed)
-        exponents = self.np_random.uniform(-1.0, 1.0, self._scaler.bodies)
-        self._scaler.scale(self.spread**exponents)
         if seed is not None:
             self.seed(seed)
-        return self._observation(self.env.reset()), {"scale": self._scaler.factors}
+        while True:
+            exponents = self.np_random.uniform(-1.0, 1.0, self._scaler.bodies)
+            self._scaler.scale(self.spread**exponents)
+            self._poses = 0
+            with contextlib.suppress(_NoStart):
+                return self._observation(self.env.reset()), {"scale": self._scaler.factors}
+
+    def _count_pose(self) -> None:
+        self._poses += 1
+        if self._poses > STARTS:
+            raise _NoStart
+        self._after_reset()
+
+
+class _NoStart(Exception):
+    """The suite draws poses until no parts touch; parts scaled into each other touch in every pose."""
 
 
 class Scaler:
