@@ -5,9 +5,13 @@ from typing import Any
 import cv2
 import gymnasium
 import numpy as np
+from ale_py import Action
 from ale_py.env import AtariEnv
 
 cv2.setNumThreads(1)  # frames are small, and threads of many actors would wait for each other
+
+
+NOOP = Action.NOOP
 
 
 class AtariGame(AtariEnv):
@@ -27,7 +31,7 @@ class AtariGame(AtariEnv):
         super().__init__(
             game,
             frameskip=frames,
-            repeat_action_probability=sticky,
+            repeat_action_probability=0.0,  # `step` sees to it
             full_action_space=False,
             max_num_frames_per_episode=limit,
             render_mode="rgb_array",
@@ -35,33 +39,45 @@ class AtariGame(AtariEnv):
         self.metadata = {**self.metadata, "render_fps": 60 / frames}
         self.height, self.width = size
         self.stack = stack
-        self._skipped = frames - 1  # frames that nobody sees, and the one before the last
+        self.sticky = sticky
+        self._frames = frames
+        self._going_on = NOOP  # the action of the frame before
         screen = self.ale.getScreenDims() if stack else (*self.ale.getScreenDims(), 3)
         self._before, self._last = np.zeros(screen, dtype=np.uint8), np.zeros(screen, dtype=np.uint8)
         self._get = self.ale.getScreenGrayscale if stack else self.ale.getScreenRGB
+        # Something of the game before stays when some games are reset: every one begins from this state.
+        self.ale.reset_game()
+        self._start = self.ale.cloneSystemState()
+        self._get(self._last)
+        self._first = self._scale(self._last)
         self._seen = np.zeros((stack, *size), dtype=np.uint8)
         shape = (stack, *size) if stack else (*size, 3)
         self.observation_space = gymnasium.spaces.Box(0, 255, shape, np.uint8)
 
+    def seed_game(self, seed: int | None = None) -> tuple[int, int]:
+        """Asked once, when the game is loaded: one seed for all, or some games' first memory differs by instance."""
+        return super().seed_game(0 if seed is None else seed)
+
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, Any]:
         gymnasium.Env.reset(self, seed=seed)
-        if seed is not None:
-            self.seed_game(seed)
-            self.load_game()
         self.ale.reset_game()
-        self._get(self._last)
-        frame = self._scale(self._last)
+        self.ale.restoreSystemState(self._start)
+        self._going_on = NOOP
         if self.stack:
-            self._seen[:] = frame
-        return self._observe(frame), self._get_info()
+            self._seen[:] = self._first
+        return self._observe(self._first.copy()), self._get_info()
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, Any]:
         act, chosen = self.ale.act, self._action_set[action]
+        # Drawn here, since ALE takes a seed only with the game loaded anew: 90 ms an episode, half of Breakout's time.
+        stuck = self.np_random.random(self._frames) < self.sticky
         reward = 0
-        for _ in range(self._skipped):
-            reward += act(chosen)
-        self._get(self._before)
-        reward += act(chosen)
+        for moment in range(self._frames):
+            if not stuck[moment]:
+                self._going_on = chosen
+            reward += act(self._going_on)
+            if moment == self._frames - 2:
+                self._get(self._before)
         self._get(self._last)
         frame = self._scale(np.maximum(self._before, self._last, out=self._last))
         if self.stack:
