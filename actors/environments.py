@@ -84,7 +84,7 @@ class Environments:
         for _ in range(count):
             self._envs.append(domains.make(layout.task, render))
         self._check_spaces()
-        self._spaces = self._envs[0].observation_space, self._envs[0].action_space
+        self._spaces = [(env.observation_space, env.action_space) for env in self._envs]  # as last compared
 
     def reset(self) -> Any:
         """Begins the first episode of every environment. Observations, leaves stacked along count.
@@ -138,10 +138,11 @@ class Environments:
             lengths=np.zeros(n, dtype=np.int64),
         )
         rewards = np.zeros(n, dtype=np.float64)
-        for row, (index, action) in enumerate(zip(rows, unstack(self.layout.action, actions, n), strict=True)):
+        store = self._observations.store
+        for row, (index, action) in enumerate(zip(rows.tolist(), unstack(self.layout.action, actions, n), strict=True)):
             try:
                 observation, reward, terminated, truncated, _ = self._envs[index].step(action)
-                self._observations.store(final, row, observation)
+                store(final, row, observation)
             except Exception as error:
                 self._fault(index, error)
                 result.faulted[row] = True
@@ -238,7 +239,10 @@ class Environments:
     def _check_finite(self, rows: np.ndarray, rewards: np.ndarray, final: Parts, result: StepResult) -> None:
         """Faults environments that returned NaN or infinity, and takes back what they returned."""
         broken = {row: _broken(name) for row, name in self._observations.not_finite(final).items()}
-        broken |= {int(row): f"reward {rewards[row]}" for row in np.flatnonzero(~np.isfinite(rewards))}
+        finite = np.isfinite(rewards)
+        if not broken and finite.all():
+            return
+        broken |= {int(row): f"reward {rewards[row]}" for row in np.flatnonzero(~finite)}
         for row, why in broken.items():
             if not result.faulted[row]:
                 self._fault(rows[row], ValueError(why))
@@ -248,13 +252,11 @@ class Environments:
 
     def _check_unchanged(self, index: int) -> None:
         """Raises ValueError where an environment's spaces are no longer those of the layout."""
-        env, known = self._envs[index], self._spaces
-        for kind, space, before in (
-            ("observations", env.observation_space, known[0]),
-            ("actions", env.action_space, known[1]),
-        ):
-            if space is not before and space != before:
+        spaces, known = (self._envs[index].observation_space, self._envs[index].action_space), self._spaces[index]
+        for kind, space, before in zip(("observations", "actions"), spaces, known, strict=True):
+            if space is not before and space != before:  # to compare boxes takes as long as many a reset
                 raise ValueError(f"its {kind} changed with a reset: {_short(str(before))}, now {_short(str(space))}")
+        self._spaces[index] = spaces
 
     def _check_spaces(self) -> None:
         task, env = self.layout.task, self._envs[0]

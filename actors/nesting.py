@@ -18,6 +18,8 @@ class Observations:
         self._leaves = {name: (_shape(space), _dtype(space)) for name, space in leaves(description)}
         self._flat = description["kind"] == "dict" and not any("/" in name for name in self._leaves)
         self._floats = [name for name, (_, dtype) in self._leaves.items() if dtype is not None and dtype.kind == "f"]
+        floats = set(self._floats)
+        self._stored = [(name, *self._leaves[name], name not in floats) for name in self._leaves]
 
     def empty(self, n: int) -> Parts:
         """Room for n observations."""
@@ -31,7 +33,7 @@ class Observations:
 
         Whether it is finite is asked of many rows at once: `not_finite`.
         """
-        for name, (shape, dtype) in self._leaves.items():
+        for name, shape, dtype, whole in self._stored:
             value = observation[name] if self._flat else pick(observation, name)  # most are flat, and picking is slow
             if dtype is None:
                 parts[name][row] = value
@@ -40,7 +42,7 @@ class Observations:
                 value = np.asarray(value)
             if value.shape != shape:
                 raise ValueError(f"observation {name!r} has shape {value.shape}, its space {shape}")
-            if value.dtype.kind == "f" and dtype.kind != "f":
+            if whole and value.dtype.kind == "f":
                 raise ValueError(f"observation {name!r} has dtype {value.dtype}, its space {dtype}")
             parts[name][row] = value
 

@@ -195,34 +195,51 @@ class Layout:
                 f"legal are [{legal[position, 0]}, {legal[position, 1]})"
             )
         parts, at = {}, 0
-        for leaf in self.action_leaves:
+        for leaf, table in zip(self.action_leaves, self._tables, strict=True):
             bins = tokens[:, at : at + leaf.size] - legal[at : at + leaf.size, 0]
-            if leaf.kind == "continuous":
-                unit = continuous.to_values(bins, self.action_bins)
-                value = leaf.low + (unit + 1.0) / 2.0 * (leaf.high - leaf.low)
-            else:
-                value = bins + leaf.low
-            parts[leaf.name] = value.reshape(len(tokens), *leaf.shape).astype(leaf.dtype)
+            value = (bins + leaf.low).astype(leaf.dtype) if table is None else table[np.arange(leaf.size), bins]
+            parts[leaf.name] = value.reshape(len(tokens), *leaf.shape)
             at += leaf.size
         return build(self.action, parts)
 
+    @cached_property
+    def _tables(self) -> list[np.ndarray | None]:
+        """For each continuous part of an action the value of every bin, [size, action_bins] in its dtype."""
+        unit = continuous.to_values(np.arange(self.action_bins), self.action_bins)
+        return [
+            (leaf.low[:, None] + (unit + 1.0) / 2.0 * (leaf.high - leaf.low)[:, None]).astype(leaf.dtype)
+            if leaf.kind == "continuous"
+            else None
+            for leaf in self.action_leaves
+        ]
+
     def _continuous(self, run: list[Leaf], values: list[Any]) -> np.ndarray:
         """Continuous parts of an observation that follow each other to tokens, int32 [n, their size]."""
-        flats = [self._flat(leaf, value) for leaf, value in zip(run, values, strict=True)]
+        flats = [self._rows(leaf, value) for leaf, value in zip(run, values, strict=True)]
         flat = flats[0] if len(run) == 1 else np.concatenate(flats, axis=1)
         if all(leaf.companded for leaf in run):
             flat = continuous.mu_law(flat)
         elif any(leaf.companded for leaf in run):
             companded = np.concatenate([np.full(leaf.size, leaf.companded) for leaf in run])
             flat = np.where(companded, continuous.mu_law(flat), flat)
-        return continuous.to_bins(flat) + self.vocabulary.continuous.start
+        try:
+            return continuous.to_bins(flat) + self.vocabulary.continuous.start
+        except ValueError:
+            for leaf, value in zip(run, values, strict=True):
+                self._flat(leaf, value)  # says where
+            raise
 
-    def _flat(self, leaf: Leaf, value: Any) -> np.ndarray:
-        """float64 [n, size]. Raises TokenError for another shape, NaN or infinity."""
+    def _rows(self, leaf: Leaf, value: Any) -> np.ndarray:
+        """float64 [n, size]. Raises TokenError for another shape."""
         flat = np.asarray(value, dtype=np.float64)
         flat = flat.reshape(len(flat), -1)
         if flat.shape[1] != leaf.size:
             raise TokenError(f"{self._where(leaf)}: expected shape {leaf.shape} a step, got {np.shape(value)[1:]}")
+        return flat
+
+    def _flat(self, leaf: Leaf, value: Any) -> np.ndarray:
+        """`_rows`. Raises TokenError for NaN or infinity, too."""
+        flat = self._rows(leaf, value)
         finite = np.isfinite(flat)
         if not finite.all():
             row, column = np.argwhere(~finite)[0]
