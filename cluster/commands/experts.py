@@ -1,5 +1,6 @@
 """ocelot experts train | collect | measure."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,8 +42,10 @@ def train(
     with local_ray(), Progress(f"Training on {task}", max_env_steps, "steps") as progress, stop_on_signals() as stop:
 
         def show(at: trainer.Progress) -> None:
-            board.scalars(at.metrics, at.env_steps)
-            progress.update(at.env_steps, f"mean return {at.mean_return:.1f}")
+            # Long episodes: between two updates there may have ended none.
+            board.scalars({name: value for name, value in at.metrics.items() if not math.isnan(value)}, at.env_steps)
+            found = "no episode ended" if math.isnan(at.mean_return) else f"mean return {at.mean_return:.1f}"
+            progress.update(at.env_steps, found)
 
         try:
             file = trainer.train(
