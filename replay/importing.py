@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from policy.layout import Layout
 from replay.demonstrations import Demonstrations
 from replay.errors import DatasetError
 from replay.recording import require_free
 
 VARIABLE = "MINARI_DATASETS_PATH"
+STAGING = ".importing-"
 
 
 def import_dataset(
@@ -42,7 +45,8 @@ def import_dataset(
     from minari.storage import get_dataset_path
 
     root = Path(get_dataset_path())
-    staging = root / f".importing-{os.getpid()}"  # hidden: Minari takes it for nothing
+    _clear(root)
+    staging = root / f"{STAGING}{os.getpid()}"  # hidden: Minari takes it for nothing
     try:
         found = _fetch(source, staging)
         kept_id = dataset_id or found
@@ -62,6 +66,13 @@ def import_dataset(
         return kept_id
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _clear(root: Path) -> None:
+    """Removes what imports left that were killed."""
+    for left in root.glob(f"{STAGING}*"):
+        if not psutil.pid_exists(int(left.name.removeprefix(STAGING))):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _fetch(source: str, staging: Path) -> str:

@@ -158,6 +158,7 @@ class Collection:
             "expert": self.expert,
             "seed": self.seed,
             "versions": versions(self.layout.task),
+            "weights": registry.weights(self.layout.task, self.quality),  # an expert trained anew is another
         }
 
     def _recorder(self, kept: int) -> Recorder:

@@ -1,6 +1,7 @@
 """Which expert a task has for each quality. Scripted ones are in scripted.py; networks are found by file."""
 
 import difflib
+import hashlib
 from pathlib import Path
 
 from actors.experts import files
@@ -39,6 +40,12 @@ def expert(layout: Layout, quality: str, seed: int) -> Expert:
         f"{task} has no {quality} expert, it has: {', '.join(qualities(task))}; make one with "
         f"'ocelot experts train {task} --quality {quality}{option}'"
     )
+
+
+def weights(task: str, quality: str) -> list[str]:
+    """SHA-256 of the networks that play a quality's demonstrations, in hexadecimal; none for scripted players."""
+    paths = [_network(task, one) for one in ((MEDIUM, EXPERT) if quality == MIXED else (quality,))]
+    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path is not None]
 
 
 def qualities(task: str) -> list[str]:

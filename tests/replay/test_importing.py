@@ -1,5 +1,8 @@
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import minari
 import numpy as np
@@ -87,6 +90,17 @@ def test_a_truncated_file_is_named_and_not_kept(elsewhere, share, tmp_path):
     with pytest.raises(DatasetError, match=NAME):
         import_dataset(str(elsewhere), layout_of)
     assert nothing_left(tmp_path)
+
+
+def test_what_a_killed_import_left_is_removed_by_the_next(elsewhere, tmp_path):
+    killed = subprocess.Popen([sys.executable, "-c", ""])
+    killed.wait()
+    left, running = (tmp_path / "here" / f".importing-{pid}" for pid in (killed.pid, os.getppid()))
+    for folder in (left, running):
+        (folder / NAME).mkdir(parents=True)
+    import_dataset(str(elsewhere), layout_of)
+    assert not left.exists()
+    assert running.exists()
 
 
 def test_what_is_no_dataset_is_named(elsewhere, tmp_path, monkeypatch):

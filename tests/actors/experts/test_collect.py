@@ -1,10 +1,14 @@
+import shutil
+
 import minari
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 from actors import domains
 from actors.errors import TaskError
-from actors.experts import references
+from actors.experts import files, references
 from actors.experts.collect import Collection, collect, default_dataset_id
 from actors.experts.play import play
 from actors.experts.registry import expert
@@ -110,6 +114,25 @@ def test_an_interrupted_collection_goes_on_with_nothing_doubled():
         assert np.array_equal(one.observations, other.observations)
         assert np.array_equal(one.actions, other.actions)
     assert len({one.observations.tobytes() for one in resumed}) == 34
+
+
+def test_a_collection_does_not_go_on_with_an_expert_trained_anew(tmp_path, monkeypatch):
+    collection = Collection(CARTPOLE, "medium", 12, 0)
+    collection.play(collection.missing()[0])
+    shipped = files.network_path(files.SHIPPED, CARTPOLE, "medium")
+    monkeypatch.setenv(files.OWN_VARIABLE, str(tmp_path))
+    for file in (shipped, shipped.with_suffix(".json")):
+        shutil.copy(file, tmp_path)
+    assert Collection(CARTPOLE, "medium", 12, 0).missing() == collection.missing()  # another place, the same weights
+    own = tmp_path / shipped.name
+    save_file({name: 1.5 * value for name, value in load_file(own).items()}, own, metadata=_header(own))
+    with pytest.raises(ExpertError, match=r"was begun with weights \['[0-9a-f]{64}'\]; give the command as it was"):
+        Collection(CARTPOLE, "medium", 12, 0)
+
+
+def _header(path):
+    with safe_open(path, "np") as file:
+        return file.metadata()
 
 
 def test_a_collection_that_plays_nothing_leaves_nothing():
