@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from cluster.bench_loop_simulators import Clock
+from cluster.bench.loop_simulators import Clock
 
 
 def clock_in(owner: Any, name: str, part: str, read: Callable[[], float] = time.thread_time) -> None:

@@ -12,8 +12,8 @@ from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.tune.registry import register_env
 
-from cluster.bench_loop_meter import WARM, Meter, arguments
-from cluster.bench_loop_simulators import Clock
+from cluster.bench.loop_meter import WARM, Meter, arguments
+from cluster.bench.loop_simulators import Clock
 from cluster.local_ray import local_ray
 
 RUNNERS, ENVIRONMENTS = 2, 32  # processes, and environments of each: as Ocelot's

@@ -9,7 +9,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
-from cluster.bench_loop_meter import WARM, Measured, Meter, arguments
+from cluster.bench.loop_meter import WARM, Measured, Meter, arguments
 
 CHEAP, SLOW = 64, 8  # environments: in its own process as many as Ocelot steps, or a process each
 

@@ -27,18 +27,18 @@ def decode(
     json: Json = None,
 ) -> None:
     """The decoding engine in one process, against plain PyTorch, Hugging Face's GPT-2 and recomputing."""
-    from cluster import bench
-    from cluster.bench_decode import decode as measure
-    from cluster.bench_decode import everything, missing
+    from cluster.bench.decode import decode as measure
+    from cluster.bench.decode import everything, missing
+    from cluster.bench.figures import result, show
 
     chosen = [(size, kind) for size, kind in everything(quick) if model in (None, size) and work in (None, kind)]
     if not chosen:
         raise typer.BadParameter(f"nothing is measured for model {model} and work {work}")
     figures = []
     for part in measure(chosen, threads, min(repeats, 3) if quick else repeats):
-        bench.show(part)
+        show(part)
         figures += part
-        write_json(json, bench.result(figures))
+        write_json(json, result(figures))
     if missing() is not None:
         typer.echo(missing())
 
@@ -51,26 +51,26 @@ def serve(
     json: Json = None,
 ) -> None:
     """The policy server asked by 4 processes, against the engine in one; latency; a frozen process among others."""
-    from cluster import bench
-    from cluster.bench_serve import MODELS
-    from cluster.bench_serve import serve as measure
+    from cluster.bench.figures import result, show
+    from cluster.bench.serve import MODELS
+    from cluster.bench.serve import serve as measure
 
     seconds, repeats = _effort(quick)
     names = [model] if model else ["4x128"] if quick else list(MODELS)
     figures = [figure for name in names for figure in measure(name, _checked(dtype), seconds, repeats)]
-    bench.show(figures)
-    write_json(json, bench.result(figures))
+    show(figures)
+    write_json(json, result(figures))
 
 
 @app.command()
 def demonstrations(quick: Quick = False, json: Json = None) -> None:
     """Demonstrations from disk, against what a learner of 4 layers of width 128 consumes; one thread each."""
-    from cluster import bench
-    from cluster.bench_demonstrations import demonstrations as measure
+    from cluster.bench.demonstrations import demonstrations as measure
+    from cluster.bench.figures import result, show
 
     figures = measure(*_effort(quick))
-    bench.show(figures)
-    write_json(json, bench.result(figures))
+    show(figures)
+    write_json(json, result(figures))
 
 
 @app.command()
@@ -83,26 +83,27 @@ def domains(
 
     The file of --json is written after each task, and the same command goes on where it was interrupted.
     """
-    from cluster import bench, bench_domains
+    from cluster.bench import domains
+    from cluster.bench.figures import result, show
 
     seconds, repeats = (1.0, 1) if quick else (3.0, 5)
     figures = []
-    for figure in bench_domains.measure_all(tasks or bench_domains.TASKS, seconds, repeats, json):
+    for figure in domains.measure_all(tasks or domains.TASKS, seconds, repeats, json):
         figures.append(figure)
-        write_json(json, bench.result(figures))
-    bench.show(figures)
+        write_json(json, result(figures))
+    show(figures)
 
 
 @app.command()
 def loop(quick: Quick = False, dtype: Dtype = "float32", json: Json = None) -> None:
     """The whole loop (two actor processes, server, replay), without and with the learner; memory of each process."""
-    from cluster import bench
-    from cluster.bench_loop import loop as measure
+    from cluster.bench.figures import result, show
+    from cluster.bench.loop import loop as measure
 
     seconds, repeats = _effort(quick)
     figures = measure(_checked(dtype), seconds, repeats)
-    bench.show(figures)
-    write_json(json, bench.result(figures))
+    show(figures)
+    write_json(json, result(figures))
 
 
 @app.command()
@@ -120,35 +121,34 @@ def contest(
 
     In `busy`, a step of a simulator takes 5 ms of processor time; the others are CartPole and Pendulum.
     """
-    from cluster import bench, bench_loop_contest
-    from cluster.bench_loop_simulators import TASKS
+    from cluster.bench import loop_contest
+    from cluster.bench.figures import Figure, result, show
+    from cluster.bench.loop_simulators import TASKS
 
     for task in tasks or ():
         if task not in TASKS:
             raise typer.BadParameter(f"'{task}' must be one of {', '.join(TASKS)}", param_hint="TASKS")
-    figures: list[bench.Figure] = []
+    figures: list[Figure] = []
     libraries: dict[str, str] = {}
     for task in tasks or TASKS:
-        measured = bench_loop_contest.contest(
-            task, 5.0 if quick else seconds, _checked(dtype), bench_loop_contest.pythons(sb3)
-        )
+        measured = loop_contest.contest(task, 5.0 if quick else seconds, _checked(dtype), loop_contest.pythons(sb3))
         libraries |= {name: each.version for name, each in measured.items()}
-        figures += (part := bench_loop_contest.figures(task, measured))
-        bench.show(part)
-        write_json(json, bench.result(figures) | {"libraries": libraries})
+        figures += (part := loop_contest.figures(task, measured))
+        show(part)
+        write_json(json, result(figures) | {"libraries": libraries})
 
 
 @app.command()
 def train(quick: Quick = False, json: Json = None) -> None:
     """The learner on one thread, against plain PyTorch and Hugging Face's GPT-2; and how long it waits for Reverb."""
-    from cluster import bench
-    from cluster.bench_train import SIZES
-    from cluster.bench_train import train as measure
+    from cluster.bench.figures import result, show
+    from cluster.bench.train import SIZES
+    from cluster.bench.train import train as measure
 
     seconds, repeats = _effort(quick)
     figures = measure(["4x128"] if quick else list(SIZES), seconds, repeats)
-    bench.show(figures)
-    write_json(json, bench.result(figures))
+    show(figures)
+    write_json(json, result(figures))
 
 
 @app.command()
@@ -164,15 +164,15 @@ def history(
 
     A line of the history has the commit, hardware, versions and figures of one result, under the name of its file.
     """
-    from cluster import bench_history
-    from cluster.bench_history_page import render
+    from cluster.bench import history
+    from cluster.bench.history_page import render
     from cluster.rundir import writing
 
     for result in results or []:
-        bench_history.add(file, result)
-    measurements = bench_history.read(file)
-    changes = bench_history.changes(measurements)
-    for line in bench_history.in_words(changes):
+        history.add(file, result)
+    measurements = history.read(file)
+    changes = history.changes(measurements)
+    for line in history.in_words(changes):
         typer.echo(line)
     with writing(page):
         page.parent.mkdir(parents=True, exist_ok=True)
@@ -189,9 +189,9 @@ def scale(
     json: Json = None,
 ) -> None:
     """Where server, replay and learner saturate under many simulated actors, and what that says of twice as many."""
-    from cluster import bench
-    from cluster.bench_scale import Effort, loads, report
-    from cluster.bench_scale import scale as measure
+    from cluster.bench.figures import result, show
+    from cluster.bench.scale.measure import Effort, loads, report
+    from cluster.bench.scale.measure import scale as measure
 
     if any(step <= 0 for step in step_ms or ()):
         raise typer.BadParameter("a step takes more than 0 ms", param_hint="--step-ms")
@@ -203,8 +203,8 @@ def scale(
     points = []
     for sweep in measure(effort):
         points += sweep
-        bench.show(report(sweep))
-        write_json(json, bench.result(report(points)) | {"points": [vars(point) for point in points]})
+        show(report(sweep))
+        write_json(json, result(report(points)) | {"points": [vars(point) for point in points]})
 
 
 def _effort(quick: bool) -> tuple[float, int]:

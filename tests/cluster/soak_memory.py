@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from cluster.bench_processes import processes
+from cluster.bench.processes import processes
 
 LEAST = 32.0  # MiB an hour that are no leak, whatever the size: allocators, caches, noise
 SHARE = 0.1  # of a process's size that it may grow in an hour

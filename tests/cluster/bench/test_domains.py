@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from cluster import bench
-from cluster.bench_domains import measure_all
+from cluster.bench import figures as bench
+from cluster.bench.domains import measure_all
 from policy.errors import OcelotError
 
 TASK = "gym/CartPole-v1"

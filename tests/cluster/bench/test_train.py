@@ -2,8 +2,8 @@
 
 import pytest
 
-from cluster import bench_train
-from cluster.bench_train_plain import plain
+from cluster.bench import train as bench_train
+from cluster.bench.train_plain import plain
 from policy.config import PolicyConfig
 from replay.batch import collate
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from cluster.bench import Figure
-from cluster.bench_works import MODELS, WORKS, Work
+from cluster.bench.figures import Figure
+from cluster.bench.works import MODELS, WORKS, Work
 from cluster.local_ray import get, kill, local_ray, start
 from cluster.serving import put_weights
 from cluster.serving import serve as start_server

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cluster.bench import Figure
+from cluster.bench.figures import Figure
 from learner.config import LearnerConfig
 from learner.learner import Learner
 from learner.schedule import Entry, Schedule
@@ -48,7 +48,7 @@ def train(sizes: Sequence[str], seconds: float, repeats: int) -> list[Figure]:
 
 
 def _size(size: str, seconds: float, repeats: int) -> list[Figure]:
-    from cluster.bench_train_plain import gpt2, plain
+    from cluster.bench.train_plain import gpt2, plain
 
     config, count = SIZES[size]
     drawn = windows(count, config.context)

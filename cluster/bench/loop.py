@@ -12,9 +12,9 @@ from typing import Any
 import psutil
 
 from cluster.actor_pool import ActorPool
-from cluster.bench import Figure, repeat
-from cluster.bench_engine import POLICY, SLOTS, TASK, WARM, decode
-from cluster.bench_processes import processes
+from cluster.bench.engine import POLICY, SLOTS, TASK, WARM, decode
+from cluster.bench.figures import Figure, repeat
+from cluster.bench.processes import processes
 from cluster.config import ActorsConfig, FinetuneConfig, RunConfig, ServerConfig, TaskConfig
 from cluster.learner_process import LearnerProcess
 from cluster.local_ray import get, kill, local_ray, start

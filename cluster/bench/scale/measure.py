@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from cluster.bench import Figure
-from cluster.bench_engine import POLICY, TASK
-from cluster.bench_processes import cpu_seconds, thread_seconds
-from cluster.bench_scale_crowd import Crowd
-from cluster.bench_scale_extrapolate import checks
-from cluster.bench_scale_points import Point
-from cluster.bench_scale_pool import ENVIRONMENTS, SimulatedPool, configuration
-from cluster.bench_train import windows as whole_windows
+from cluster.bench.engine import POLICY, TASK
+from cluster.bench.figures import Figure
+from cluster.bench.processes import cpu_seconds, thread_seconds
+from cluster.bench.scale.crowd import Crowd
+from cluster.bench.scale.extrapolate import checks
+from cluster.bench.scale.points import Point
+from cluster.bench.scale.pool import ENVIRONMENTS, SimulatedPool, configuration
+from cluster.bench.train import windows as whole_windows
 from cluster.learner_process import LearnerProcess
 from cluster.local_ray import ProcessError, get, kill, local_ray, start
 from cluster.serving import put_weights, serve

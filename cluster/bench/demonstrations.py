@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cluster.bench import Figure
-from cluster.bench_engine import POLICY
+from cluster.bench.engine import POLICY
+from cluster.bench.figures import Figure
 from replay.importing import datasets_at
 from replay.trajectory import Trajectory
 

@@ -5,11 +5,12 @@ import heapq
 import numpy as np
 import pytest
 
-from cluster import bench_scale, bench_scale_pool
-from cluster.bench import Figure
-from cluster.bench_scale_extrapolate import Part, checks, parts
-from cluster.bench_scale_model import ServerModel, cost
-from cluster.bench_scale_points import Point
+from cluster.bench.figures import Figure
+from cluster.bench.scale import measure as bench_scale
+from cluster.bench.scale import pool as bench_scale_pool
+from cluster.bench.scale.extrapolate import Part, checks, parts
+from cluster.bench.scale.model import ServerModel, cost
+from cluster.bench.scale.points import Point
 from policy.config import PolicyConfig
 
 READING = {"time": 0.0, "steps": 0, "calls": 0, "call_seconds": 0.0, "cpu/gate": 0.0, "items": 0}

@@ -1,6 +1,6 @@
 """The tables of docs/scaling.md, from the benchmark's JSON:
 
-python -m cluster.bench_scale_page benchmarks/results/scale.json docs/scaling.md
+python -m cluster.bench.scale.page benchmarks/results/scale.json docs/scaling.md
 """
 
 import json
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cluster.bench_scale_extrapolate import checks, parts
-from cluster.bench_scale_points import Point
+from cluster.bench.scale.extrapolate import checks, parts
+from cluster.bench.scale.points import Point
 
 ACTORS = 10_000
 SLOW = 1.0  # seconds of a step that is foretold beside those measured

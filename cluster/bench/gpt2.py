@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from cluster.bench_plain import choose
-from cluster.bench_works import CONTEXT, SLOTS, Work
+from cluster.bench.plain import choose
+from cluster.bench.works import CONTEXT, SLOTS, Work
 from policy.config import PolicyConfig
 from policy.vocabulary import DEFAULT
 

@@ -11,14 +11,14 @@ from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
-from cluster.bench import Figure
-from cluster.bench_loop import running
-from cluster.bench_loop_meter import PARTS, WARM, Measured, Meter
-from cluster.bench_loop_simulators import FOLDER, TASKS
+from cluster.bench.figures import Figure
+from cluster.bench.loop import running
+from cluster.bench.loop_meter import PARTS, WARM, Measured, Meter
+from cluster.bench.loop_simulators import FOLDER, TASKS
 from cluster.launch.token import use_own_token
 from policy.errors import OcelotError
 
-SCRIPTS = Path(__file__).parents[1] / "benchmarks" / "baselines"
+SCRIPTS = Path(__file__).parents[2] / "benchmarks" / "baselines"
 OTHERS = {"RLlib IMPALA": "loop_rllib.py", "stable-baselines3 PPO": "loop_sb3.py"}
 """Libraries, and the scripts that measure them."""
 OWN = {"policy": "policy server", "replay": "replay", "learner": "learner"}

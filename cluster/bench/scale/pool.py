@@ -4,8 +4,8 @@ import time
 from typing import Any
 
 from cluster.actor_pool import ActorPool, Member
-from cluster.bench_engine import POLICY, TASK
-from cluster.bench_scale_crowd import Counters
+from cluster.bench.engine import POLICY, TASK
+from cluster.bench.scale.crowd import Counters
 from cluster.config import ActorsConfig, FinetuneConfig, RunConfig, ServerConfig, TaskConfig
 from cluster.local_ray import get
 from cluster.placement import Placement

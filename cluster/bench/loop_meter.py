@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from cluster.bench_loop_simulators import totals
-from cluster.bench_processes import cpu_seconds, processes
+from cluster.bench.loop_simulators import totals
+from cluster.bench.processes import cpu_seconds, processes
 
 WARM = 5.0  # seconds that a loop runs before it is measured
 PARTS = ("simulator", "policy", "transport", "replay", "learner")
@@ -49,7 +49,7 @@ class Meter:
     Args:
         version: of the library.
         clocked: those of PARTS that clocks count (`bench_loop_simulators.Clock`).
-        own: those that have processes of their own, and the names of these (`bench_processes`).
+        own: those that have processes of their own, and the names of these (`processes`).
     """
 
     def __init__(self, version: str, *clocked: str, own: Mapping[str, str] | None = None):

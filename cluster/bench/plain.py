@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from cluster.bench_works import CONTEXT, SLOTS, Work
+from cluster.bench.works import CONTEXT, SLOTS, Work
 from policy.config import PolicyConfig
 from policy.patches import PatchEmbedding
 from policy.vocabulary import DEFAULT

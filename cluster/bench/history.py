@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.bench import Figure, number
+from cluster.bench.figures import Figure, number
 from cluster.rundir import writing
 from policy.errors import OcelotError
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from cluster import bench_gpt2
-from cluster.bench import Figure
-from cluster.bench_plain import PlainDecoder
-from cluster.bench_works import MODELS, SLOTS, WORKS, Work
+from cluster.bench import gpt2
+from cluster.bench.figures import Figure
+from cluster.bench.plain import PlainDecoder
+from cluster.bench.works import MODELS, SLOTS, WORKS, Work
 from policy.config import PolicyConfig
 from policy.engine import Engine
 from policy.model import Policy
@@ -102,9 +102,9 @@ def _contenders(config: PolicyConfig, work: Work, threads: int) -> dict[str, Cal
         found[f"plain, {name}"] = PlainDecoder(config, work, dtype).episode
         found[f"staggered, {name}"] = Player(config, work, dtype, threads, stagger=True).episode
         found[f"sliding, {name}"] = Player(config, work, dtype, threads, stagger=True, slide=True).episode
-        if bench_gpt2.installed() and not work.patches:
-            found[f"gpt2 as used, {name}"] = bench_gpt2.Gpt2(config, work, dtype, best=False).episode
-            found[f"gpt2 at its best, {name}"] = bench_gpt2.Gpt2(config, work, dtype, best=True).episode
+        if gpt2.installed() and not work.patches:
+            found[f"gpt2 as used, {name}"] = gpt2.Gpt2(config, work, dtype, best=False).episode
+            found[f"gpt2 at its best, {name}"] = gpt2.Gpt2(config, work, dtype, best=True).episode
     return found
 
 
@@ -138,4 +138,4 @@ def everything(quick: bool) -> list[tuple[str, str]]:
 
 def missing() -> str | None:
     """What to say when a baseline cannot run; None: nothing."""
-    return None if bench_gpt2.installed() else bench_gpt2.MISSING
+    return None if gpt2.installed() else gpt2.MISSING

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cluster.bench import Figure, repeat
+from cluster.bench.figures import Figure, repeat
 from policy.config import PolicyConfig
 from policy.layout import Layout
 

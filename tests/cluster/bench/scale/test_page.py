@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from cluster.bench_scale_page import filled
-from cluster.bench_scale_points import Point
+from cluster.bench.scale.page import filled
+from cluster.bench.scale.points import Point
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 PAGE, RESULT = ROOT / "docs" / "scaling.md", ROOT / "benchmarks" / "results" / "scale.json"
 ENVIRONMENT = {
     "hardware": {"cores": 2, "processor": "A processor", "memory_gb": 24.0, "gpus": []},
@@ -107,4 +107,4 @@ def test_filling_in_again_changes_nothing(result: dict):
 @pytest.mark.skipif(not RESULT.exists(), reason="ocelot bench scale has left no result here yet")
 def test_the_page_is_of_the_result_that_lies_beside_it():
     page = PAGE.read_text()
-    assert filled(page, json.loads(RESULT.read_text())) == page, "python -m cluster.bench_scale_page makes it anew"
+    assert filled(page, json.loads(RESULT.read_text())) == page, "python -m cluster.bench.scale.page makes it anew"

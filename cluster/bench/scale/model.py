@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cluster.bench_scale_points import Point
+from cluster.bench.scale.points import Point
 
 WINDOW = 0.005  # seconds that the server collects a batch, at most
 THIRD = 3.0  # a batch starts when one of so many environments waits

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cluster.bench import Figure
+from cluster.bench.figures import Figure
 from policy.errors import OcelotError
 
 TASKS = (

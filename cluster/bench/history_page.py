@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cluster.bench_history import Change, Measurement, changes, in_words, series
+from cluster.bench.history import Change, Measurement, changes, in_words, series
 from cluster.comparing.figures.style import DARK, LIGHT, STAND_INS, Palette, grid_of_panels, svg, variables
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TEMPLATE = Path(__file__).parent / "data"
-STYLE = Path(__file__).parent / "comparing" / "data" / "page.css"
+STYLE = Path(__file__).parents[1] / "comparing" / "data" / "page.css"
 SHOWN = 20  # newest measurements of a machine
 TITLE = 34  # characters of a panel's line
 WORSE, OTHER = 1, 0  # places in the palette

@@ -6,12 +6,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cluster import bench_decode, bench_engine, bench_loop, bench_serve
-from cluster.bench import Figure, result
-from cluster.bench_decode import compare
-from cluster.bench_engine import TASK, play
-from cluster.bench_plain import PlainDecoder
-from cluster.bench_works import CONTEXT, Work
+from cluster.bench import decode as bench_decode
+from cluster.bench import engine as bench_engine
+from cluster.bench import loop as bench_loop
+from cluster.bench import serve as bench_serve
+from cluster.bench.decode import compare
+from cluster.bench.engine import TASK, play
+from cluster.bench.figures import Figure, result
+from cluster.bench.plain import PlainDecoder
+from cluster.bench.works import CONTEXT, Work
 from policy.config import PolicyConfig
 
 SMALL = PolicyConfig(layers=1, width=16, heads=2, feedforward=16, context=32)

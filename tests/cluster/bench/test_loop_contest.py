@@ -9,12 +9,12 @@ from pathlib import Path
 import gymnasium
 import pytest
 
-from cluster import bench_loop_contest
-from cluster.bench_loop_contest import ALONE, BAR, WITH_LEARNER, ContestError, figures
-from cluster.bench_loop_meter import PARTS, Measured, Meter
-from cluster.bench_loop_simulators import BUSY, FOLDER, TASKS, totals
+from cluster.bench import loop_contest as bench_loop_contest
+from cluster.bench.loop_contest import ALONE, BAR, WITH_LEARNER, ContestError, figures
+from cluster.bench.loop_meter import PARTS, Measured, Meter
+from cluster.bench.loop_simulators import BUSY, FOLDER, TASKS, totals
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def play(task: str, steps: int) -> None:
 def test_steps_of_all_processes_are_counted(task):
     play(task, 3)
     play(task, 4)  # another environment of this process
-    code = f"from tests.cluster.test_bench_loop_contest import play; play({task!r}, 5)"
+    code = f"from tests.cluster.bench.test_loop_contest import play; play({task!r}, 5)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=100)
     count, seconds = totals("simulator")
     assert count == 12

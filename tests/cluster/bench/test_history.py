@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from cluster import bench_history
-from cluster.bench import Figure, result
-from cluster.bench_history import HistoryError
-from cluster.bench_history_page import render
+from cluster.bench import history as bench_history
+from cluster.bench.figures import Figure, result
+from cluster.bench.history import HistoryError
+from cluster.bench.history_page import render
 from cluster.cli import app
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from cluster.bench_scale_model import ServerModel, cost
-from cluster.bench_scale_points import Point
+from cluster.bench.scale.model import ServerModel, cost
+from cluster.bench.scale.points import Point
 from replay.tables import TABLES
 
 BATCH = 32  # windows of an update, as the benchmark's learner draws them
