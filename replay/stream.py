@@ -7,8 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from policy.returns import ReturnScale
-from replay.batch import Batch, collate
 from replay.errors import ReplayError, ReplayTimeout
 from replay.interface import Replay
 from replay.trajectory import ONLINE, Trajectory
@@ -46,14 +44,11 @@ class WindowStream:
         self._ages: list[int] = []
         self._feeds = {table: _Feed(replay, table, prefetch) for table in tables}
 
-    def windows(
-        self, table: str, count: int, timeout: float | None = None, known_returns: bool = False
-    ) -> list[Trajectory]:
+    def windows(self, table: str, count: int, timeout: float | None = None) -> list[Trajectory]:
         """`count` windows of a table.
 
         Args:
             timeout: seconds to wait for a table that has nothing to give; None waits.
-            known_returns: only windows of episodes that have ended (their returns-to-go are known).
 
         Raises:
             ReplayTimeout: the server is alive, but there were not enough windows in time; says why.
@@ -61,45 +56,22 @@ class WindowStream:
         """
         if table not in self._feeds:
             raise ReplayError(f"this stream does not sample table '{table}', only {', '.join(self._feeds)}")
-        began, dropped, unknown = time.monotonic(), self._dropped, 0
+        began, dropped = time.monotonic(), self._dropped
         taken: list[Trajectory] = []
         while len(taken) < count:
             left = None if timeout is None else timeout - (time.monotonic() - began)
             window = self._feeds[table].take(left, self._patience)
             if window is None:
                 self._feeds[table].put_back(taken)
-                raise ReplayTimeout(self._why(table, len(taken), count, timeout, self._dropped - dropped, unknown))
+                raise ReplayTimeout(self._why(table, len(taken), count, timeout, self._dropped - dropped))
             if self._too_old(window):
                 self._dropped += 1
-            elif known_returns and np.isnan(window.returns_to_go).any():
-                unknown += 1
             else:
                 taken.append(window)
         self._wait_seconds += time.monotonic() - began
         self._handed[table] += count
         self._ages += [self.current_update - newest_update(window) for window in taken if window.source == ONLINE]
         return taken
-
-    def batch(
-        self,
-        fractions: dict[str, float],
-        size: int,
-        return_scales: dict[str, ReturnScale] | None = None,
-        timeout: float | None = None,
-    ) -> Batch:
-        """A batch of `size` windows, split over tables by `fractions` (as `split`), in the order of `fractions`.
-
-        Args:
-            return_scales: as in `collate`; given, only windows whose returns are known are taken.
-            timeout: seconds to wait for each table.
-
-        Raises:
-            ReplayTimeout, ReplayError: as `windows`.
-        """
-        windows = []
-        for table, count in split(fractions, size).items():
-            windows += self.windows(table, count, timeout, known_returns=return_scales is not None)
-        return collate(windows, return_scales)
 
     def stats(self) -> dict[str, float]:
         """Totals since the start, and the mean age in updates of the online windows handed out since the last call.
@@ -125,12 +97,10 @@ class WindowStream:
             return False
         return self.current_update - newest_update(window) > self._max_lag
 
-    def _why(self, table: str, have: int, count: int, timeout: float | None, dropped: int, unknown: int) -> str:
+    def _why(self, table: str, have: int, count: int, timeout: float | None, dropped: int) -> str:
         text = f"table '{table}' gave {have} of {count} windows in {timeout} s"
         if dropped:
             text += f"; {dropped} were dropped as older than max_policy_lag {self._max_lag} (at {self.current_update})"
-        if unknown:
-            text += f"; {unknown} were passed over because their episodes have not ended, so their returns are unknown"
         reason = self._feeds[table].error
         return f"{text}. {reason}" if reason else text
 

@@ -3,7 +3,6 @@ import time
 import numpy as np
 import pytest
 
-from policy.returns import ReturnScale
 from replay.errors import ReplayError, ReplayTimeout
 from replay.feeder import Feeder
 from replay.memory_backend import MemoryReplay, MemoryStore
@@ -64,23 +63,6 @@ def test_an_empty_table_is_named_with_what_fills_it():
     with pytest.raises(ReplayError, match="does not sample table 'expert', only online"):
         stream.windows("expert", 1)
     stream.close()
-
-
-def test_batches_take_their_shares_of_the_tables(replay, stream_of):
-    put(replay, "left", [episode(n, number=n) for n in range(1, 6)])
-    put(replay, "right", [online(n) for n in range(5)])
-    stream = stream_of("left", "right", prefetch=8)
-    batch = stream.batch({"left": 0.25, "right": 0.75}, 30, timeout=20)
-    assert batch.online.tolist() == [False] * 8 + [True] * 22
-    assert stream.stats()["samples/right"] == 22
-
-
-def test_return_conditioned_batches_hold_only_known_returns(replay, stream_of):
-    put(replay, "running", [online(n, finished=n % 2 == 0) for n in range(10)])
-    stream = stream_of("running")
-    batch = stream.batch({"running": 1.0}, 40, {"gym/Task-v0": ReturnScale(-12.0, 12.0)}, timeout=20)
-    assert batch.returns_to_go[batch.loss].isfinite().all()
-    assert len(batch.return_at) == int(batch.loss.sum())
 
 
 def test_a_feeder_fills_its_table_and_replaces_what_was_used(replay):
