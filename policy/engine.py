@@ -5,8 +5,9 @@ observation, after a slide or new weights the whole context. So an action of one
 pass is one that training could have seen.
 """
 
+import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
@@ -28,6 +29,9 @@ from policy.types import ActReply, ActRequest, Version
 Result = TypeVar("Result")
 FIRST = Version(0, 0)
 ROWS_OF_A_THREAD = 8  # fewer rows are not worth another thread
+SMALL = (
+    90_000  # numbers (tokens x width) of a pass: below, PyTorch's own threads are the faster ones (2 cores, measured)
+)
 SEEN = 5.0  # seconds for which an actor that asked still counts as one that will ask again
 
 
@@ -41,8 +45,9 @@ class Engine:
         version: of the model's weights.
         seed: of sampling.
         idle: seconds after which an unseen actor's slots may be taken, once none is free.
-        threads: on a CPU, each takes a part of a batch's rows from observation to action. That is faster than as many
-            threads within each product, which wait for each other a hundred times in a pass.
+        threads: on a CPU. Each takes a part of a batch's rows from observation to action, which is faster than as many
+            threads within each product, for these wait for each other a hundred times in a pass. In passes too small
+            for that, Python's lock costs more, and the threads share each product.
         on_new_weights, rebuild_share: as in `policy.networks.Networks`.
 
     Raises:
@@ -78,7 +83,7 @@ class Engine:
         self._pool = ThreadPoolExecutor(self._threads, "engine", initializer=torch.set_num_threads, initargs=(1,))
         self._generator = torch.Generator(self.device).manual_seed(seed)
         self._batches = self._rows = self._rebuilds = self._slides = 0
-        self._rebuild_seconds = self._act_seconds = 0.0
+        self._rebuild_seconds = self._act_seconds = self._shared_seconds = 0.0
 
     @property
     def version(self) -> Version:
@@ -111,7 +116,7 @@ class Engine:
             "tokens": self.forward.tokens,
             "rebuilds": self._rebuilds,
             "slides": self._slides,
-            "forward_seconds": self.forward.seconds / self._threads,
+            "forward_seconds": self._shared_seconds + (self.forward.seconds - self._shared_seconds) / self._threads,
             "rebuild_seconds": self._rebuild_seconds,
             "act_seconds": self._act_seconds,
         }
@@ -199,13 +204,20 @@ class Engine:
     def _in_parts(self, function: Callable[[Policy, np.ndarray], Result], slots: np.ndarray) -> list[Result]:
         """What `function` returns for each set of weights with the indices of its slots; for parts of these, at the
         same time, where there are threads and slots enough."""
+        if self._threads == 1:
+            return [function(*part) for part in self.networks.split(slots)]
+        tokens = int((self.contexts.length[slots] - self.contexts.cached[slots]).sum())
+        if tokens * self.config.width < SMALL:
+            before = self.forward.seconds
+            with _torch_threads(self._threads):
+                found = [function(*part) for part in self.networks.split(slots)]
+            self._shared_seconds += self.forward.seconds - before  # no threads' sum
+            return found
         parts = [
             (model, some)
             for model, index in self.networks.split(slots)
             for some in np.array_split(index, max(1, min(self._threads, len(index) // ROWS_OF_A_THREAD)))
         ]
-        if self._threads == 1:
-            return [function(*part) for part in parts]
         running = [self._pool.submit(function, *part) for part in parts]
         wait(running)  # all of them, so that none goes on when one has failed
         return [each.result() for each in running]
@@ -246,3 +258,14 @@ class Engine:
         self.networks.spent(seconds, int(self.contexts.length[old].sum()))
         self._rebuilds += len(old)
         self._rebuild_seconds += seconds
+
+
+@contextlib.contextmanager
+def _torch_threads(count: int) -> Iterator[None]:
+    """So many threads within the products of this thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -215,7 +215,10 @@ def test_kept_caches_carry_their_oldest_version():
     assert engine.stats()["rebuilds"] == 0
 
 
-def test_threads_change_nothing():
+@pytest.mark.parametrize("small", [0, 10**9], ids=["parts of the rows", "parts of each product"])
+def test_threads_change_nothing(small, monkeypatch):
+    monkeypatch.setattr("policy.engine.SMALL", small)
+    before = torch.get_num_threads()
     model = policy()
     single, double = Watched(model, 40), Watched(model, 40, threads=2)
     for step in range(9):
@@ -223,6 +226,7 @@ def test_threads_change_nothing():
         first, second = single.act([asked])[0], double.act([asked])[0]
         assert np.array_equal(first.tokens, second.tokens)
     assert double.worst < 1e-9
+    assert torch.get_num_threads() == before
 
 
 def test_weights_of_another_policy_are_refused_and_nothing_changes():
