@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from policy.config import PolicyConfig
@@ -47,15 +48,21 @@ class Cache:
         """The column where padding goes."""
         return self.columns - 1
 
-    def fit(self, longest: int) -> None:
-        """Lays out columns for contexts of at most `longest` tokens, of all slots; what is cached stays."""
+    def fit(self, longest: int, cached: np.ndarray) -> None:
+        """Lays out columns for contexts of at most `longest` tokens, of all slots; what is cached stays.
+
+        Args:
+            cached: int [slots]: tokens in the cache of each. Slots after the last that has any are not moved: a server
+                often has many more of them than actors.
+        """
         columns = padded_columns(longest)
         if self._buffers[0].device.type != "cpu" or self.columns // 2 < columns <= self.columns:
             return
         kept = min(columns, self.columns)
-        keys, values = self.keys[..., :kept].clone(), self.values[..., :kept, :].clone()
+        used = slice(0, int(np.flatnonzero(cached).max(initial=-1)) + 1)
+        keys, values = self.keys[:, used, ..., :kept].clone(), self.values[:, used, :, :kept].clone()
         self._lay_out(columns)
-        self.keys[..., :kept], self.values[..., :kept, :] = keys, values
+        self.keys[:, used, ..., :kept], self.values[:, used, :, :kept] = keys, values
 
     def _lay_out(self, columns: int) -> None:
         layers, slots, heads, key = self._size

@@ -186,7 +186,7 @@ class Engine:
         levels = torch.rand(n, 1 + acting, dtype=torch.float64, device=self.device, generator=self._generator)
         # What will be appended: a return token and its separator, and the action.
         coming = min(int(self.contexts.length[rows.slots].max()) + 2 + acting, self.config.context)
-        self.cache.fit(max(int(self.contexts.length.max()), coming))
+        self.cache.fit(max(int(self.contexts.length.max()), coming), self.contexts.cached)
 
         def step(model: Policy, index: np.ndarray) -> tuple[np.ndarray, Drawn]:
             some = rows if len(index) == n else rows.take(index)
@@ -252,7 +252,7 @@ class Engine:
         began = time.perf_counter()
         self.contexts.cached[old] = 0
         self.networks.begin(old)
-        self.cache.fit(int(self.contexts.length.max()))
+        self.cache.fit(int(self.contexts.length.max()), self.contexts.cached)
         self._in_parts(lambda model, index: self.forward.feed(model, old[index]), old)
         seconds = time.perf_counter() - began
         self.networks.spent(seconds, int(self.contexts.length[old].sum()))

@@ -58,7 +58,9 @@ class ServerModel:
                 low = rate
             else:
                 high = rate
-        return low, self.call + self._answer(low, actors)
+        # Little's law: in a full server the wait is not its own doing, but that of how many ask.
+        half = self.environments / 2
+        return low, max(self.call + self._answer(low, actors), 2.0 * actors * half / low - half * step)
 
     def _asked(self, actors: int, step: float, answer: float) -> float:
         """Environment steps a second that actors ask for who wait so long for an answer.
