@@ -321,7 +321,7 @@ class Loop:
         self._live.scalars(values)
 
     def _log(self, done: Updates) -> None:
-        tables = get(self.processes.learner.tables.remote())
+        tables = self.processes.tables()
         values = self._meters.scalars(self.update, self.steps, done, self.pool, tables, self._timing.seconds)
         values |= self.processes.faults() | {"faults/failed_checkpoints": self._failed_checkpoints}
         self.board.scalars(values, self.steps)

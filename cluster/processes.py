@@ -24,6 +24,7 @@ from policy.types import Version
 from replay.checkpoints import keep, put_back
 from replay.errors import ReplayError
 from replay.gate import Gate
+from replay.interface import TableInfo
 from replay.server import ReplayServer
 
 LOG = logging.getLogger("ocelot")
@@ -181,6 +182,14 @@ class Processes:
         manifest = {"updates": extra["updates"], "env_steps": extra["env_steps"], "replay_checkpoint": name}
         (folder / "replay.json").write_text(json.dumps(manifest, indent=1) + "\n")
         self._deaths = dict.fromkeys(self._deaths, 0)
+
+    def tables(self) -> dict[str, TableInfo]:
+        """State of replay; empty while its server is away, which only who samples or writes has to wait for."""
+        try:
+            return dict(get(self.learner.tables.remote()))
+        except ReplayError as error:
+            LOG.warning("no figures of replay: %s", error)
+            return {}
 
     def faults(self) -> dict[str, float]:
         """Scalars of what went wrong and was put right."""

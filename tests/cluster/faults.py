@@ -13,7 +13,7 @@ import psutil
 
 from cluster.rundir import COMPLETE, RunDirectory
 from tests.cluster.conftest import ROOT
-from tests.cluster.processes_of import find
+from tests.cluster.processes_of import find, wait_for
 from tests.cluster.reliability import Fault
 from tests.cluster.watched import PATIENCE, Watched
 
@@ -77,11 +77,17 @@ def begin(command: list[str], clock: Clock) -> subprocess.Popen:
     return subprocess.Popen(command, env=environment, cwd=ROOT, start_new_session=True)
 
 
+def there(watched: Watched, title: str) -> psutil.Process:
+    """The oldest of the run's processes with this title; one that is being replaced is waited for."""
+    wait_for(lambda: bool(find(watched.process.pid, title)), 120.0, f"no process '{title}' in the run")
+    return find(watched.process.pid, title)[0]
+
+
 def kill(watched: Watched, title: str) -> Fault:
     """SIGKILL of the process with this title, one of KILLED."""
     name, noticed, back_again, lost = KILLED[title]
     before = watched.noted(noticed, back_again)
-    find(watched.process.pid, title)[0].kill()
+    there(watched, title).kill()
     detected = watched.wait_for_log(noticed, before[0])
     back = detected + watched.wait_for_log(back_again, before[1])
     lost = watched.line(back_again).partition("; ")[2].replace("are lost", "updates") or lost
@@ -91,7 +97,7 @@ def kill(watched: Watched, title: str) -> Fault:
 def freeze_an_actor(watched: Watched) -> Fault:
     """SIGSTOP."""
     died, acts = watched.noted("died and is replaced", "acts")
-    find(watched.process.pid, "ray::Actor")[0].suspend()
+    there(watched, "ray::Actor").suspend()
     detected = watched.wait_for_log("died and is replaced", died)
     back = detected + watched.wait_for_log("acts", acts)
     assert "has not answered for" in watched.log

@@ -169,7 +169,7 @@ def soak(minutes: float, seed: int) -> dict[str, Any]:
         run = Soak(folder, disk, seed)
         try:
             run.run(minutes)
-        except AssertionError as error:  # what was waited for did not come
+        except (AssertionError, psutil.Error) as error:  # what was waited for did not come, or the run is over
             run.wrong.append(str(error))
         growth = run.memory.growth(WARM, LEAST)
         wrong = [*run.wrong, *(f"{each.name} grows" for each in growth if not each.bounded)]

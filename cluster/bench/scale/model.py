@@ -58,9 +58,11 @@ class ServerModel:
                 low = rate
             else:
                 high = rate
-        # Little's law: in a full server the wait is not its own doing, but that of how many ask.
-        half = self.environments / 2
-        return low, max(self.call + self._answer(low, actors), 2.0 * actors * half / low - half * step)
+        answer = self.call + self._answer(low, actors)
+        if high == self.steps_per_second:  # full: the wait follows from how many ask (Little's law)
+            half = self.environments / 2
+            answer = max(answer, 2.0 * actors * half / low - half * step)
+        return low, answer
 
     def _asked(self, actors: int, step: float, answer: float) -> float:
         """Environment steps a second that actors ask for who wait so long for an answer.
