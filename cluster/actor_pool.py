@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,7 +80,7 @@ class ActorPool:
         layouts: of its tasks.
         context: tokens that the policy sees at once.
         servers: the policy servers that the actors are spread over.
-        replay: address of the tables.
+        replay: addresses of the tables; the actors are spread over them.
         seed: of the environments; another one for each incarnation, so that a resumed run plays new episodes.
         placement: where actors go.
     """
@@ -91,7 +91,7 @@ class ActorPool:
         layouts: dict[str, Layout],
         context: int,
         servers: Servers,
-        replay: str,
+        replay: Sequence[str],
         seed: int,
         placement: Placement,
     ):
@@ -216,7 +216,7 @@ class ActorPool:
             acting.environments,
             int(seed),
             self._servers.of(member.number),
-            self._replay,
+            self._replay[member.number % len(self._replay)],
             self._context,
             concurrency=3,  # run, and stats, allow and stop while it runs
             temperature=acting.temperature,

@@ -69,7 +69,7 @@ class Processes:
         self.learner: Any = None
         self.server = Servers([])
         self.pool: ActorPool | None = None
-        self._gate: Gate | None = None
+        self._gates: list[Gate] = []
         self._cluster = cluster
         self._placement = Placement(cluster, config.actors.cpus, config.server.replicas)
         try:
@@ -99,10 +99,11 @@ class Processes:
             sealed=self._sealed,
         )
         warn_of(self.replay.open_port)
-        self._from_afar = self.replay.address
+        self._from_afar = [self.replay.address]
         if self._cluster and self.config.replay.backend == "reverb" and self._sealed:
-            self._gate = Gate(f"gate of {name}", self.replay.address)
-            self._from_afar = self._gate.address
+            for number in range(self.config.replay.gates):
+                self._gates.append(Gate(f"gate {number} of {name}", self.replay.address))
+            self._from_afar = [gate.address for gate in self._gates]
         self._start_learner(resume)
         self._published = Version(self.incarnation, update), put_weights(self.begin.model)
         self.server = self._serve()
@@ -210,8 +211,8 @@ class Processes:
         if self.learner is not None:
             kill(self.learner)
         self.server.kill()
-        if self._gate is not None:
-            self._gate.stop()
+        for gate in self._gates:
+            gate.stop()
         if self.replay is not None:
             self.replay.stop()
         self._placement.release()

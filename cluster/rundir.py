@@ -28,9 +28,11 @@ SIZES = (
     "actors.environments",
     "actors.cpus",
     "actors.silent",
+    "server.replicas",
     "server.slots",
     "server.threads",
     "replay.port",
+    "replay.gates",
     "replay.patience",
     "replay.checkpoint_seconds",
 )

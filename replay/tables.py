@@ -61,6 +61,8 @@ class ReplayConfig:
     """reverb (a server process; Linux x86-64 and Python up to 3.11) or memory (a Ray actor; anywhere)."""
     port: int = 0
     """Port of a Reverb server that cannot be sealed off, the same over restarts; 0 picks a free one at the start."""
+    gates: int = 1
+    """Ray actors that pass windows on to Reverb from actors on other machines, each for a part of these actors."""
     tables: dict[str, TableConfig] = field(default_factory=dict)
     """Settings by table; a table that is left out keeps its defaults."""
     max_policy_lag: int | None = None
@@ -76,6 +78,8 @@ class ReplayConfig:
             raise ValueError(f"unknown table '{unknown[0]}'; the tables are {', '.join(TABLES)}")
         if not 0 <= self.port < 65536:
             raise ValueError(f"port {self.port} must lie in [0, 65535]")
+        if self.gates < 1:
+            raise ValueError(f"{self.gates} gates let no window through; at least 1")
         object.__setattr__(self, "tables", TABLES | self.tables)
 
     def limited(self, sampled: Collection[str], filled_by_actors: Collection[str]) -> dict[str, TableConfig]:

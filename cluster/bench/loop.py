@@ -97,7 +97,7 @@ def running(task: str, dtype: str) -> Iterator[Running]:
     ):
         server = serve(POLICY, put_weights(begin.model), Version(1, 0), SLOTS, dtype=dtype)
         pool = ActorPool(
-            config, begin.layouts, POLICY.context, Servers([server]), replay.address, 0, Placement(cluster=False)
+            config, begin.layouts, POLICY.context, Servers([server]), [replay.address], 0, Placement(cluster=False)
         )
         try:
             while not all(steps > 0 for steps in _steps(pool)):

@@ -137,6 +137,7 @@ def story(lab: Lab, reliability: list[Fault]) -> Story:
         policy=PRETRAIN["policy"],
         schedule=[{"objective": "bc", "batch": 4, "data": {"online": 1.0}}],
         actors={"processes": 2, "environments": 4, "steps": STEPS, "silent": 12.0, "lead": 10},
+        replay={"gates": 2},  # one for each actor
     )
     run = RunDirectory(lab.folder / "runs" / "hosts")
     watched = Watched(run, lab.finetune(write(lab.folder / "run.yaml", config)))

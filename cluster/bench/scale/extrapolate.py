@@ -93,14 +93,18 @@ def parts(points: Sequence[Point]) -> list[Part]:
             "`server.replicas`, `actors.environments`",
         ),
         Part(
-            "gate to replay", "windows/s", 1.0 / cost(_of(points, "gate"), "gate", "items_per_second"), items, "gates"
+            "gate to replay",
+            "windows/s",
+            1.0 / cost(_of(points, "gate"), "gate", "items_per_second"),
+            items,
+            "`replay.gates`",
         ),
         Part(
             "Reverb, one core, 4 samples of each window",
             "windows/s",
             1.0 / (insert + SAMPLES_PER_INSERT * sample),
             items,
-            "shards",
+            "shards, which there are not",
         ),
         Part(
             "driver, looking at each actor once a second",

@@ -46,7 +46,7 @@ class SimulatedPool(ActorPool):
         """Spent in looks at the actors."""
         self.looks = 0
         get([crowd.ready.remote() for crowd in crowds])
-        super().__init__(configuration(actors), layouts, POLICY.context, Servers([]), "", 0, Placement(cluster=False))
+        super().__init__(configuration(actors), layouts, POLICY.context, Servers([]), [], 0, Placement(cluster=False))
 
     def watch(self, seconds: float) -> None:
         """Looks after the actors for so long, as the driver of a run does."""
