@@ -16,6 +16,7 @@ from policy.text import TextTokenizer
 from policy.vocabulary import DEFAULT, VOCABULARIES
 
 FORMAT = 2
+BEFORE = {"value_table": True, "greedy": "mode"}  # how policies were that say nothing of these fields
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
@@ -104,7 +105,7 @@ def _read(folder: Path, config: dict[str, Any]) -> Checkpoint:
             f"{folder / CONFIG} was made for the vocabulary {', '.join(unknown) or vocabulary}; "
             f"this version of Ocelot has {', '.join(VOCABULARIES)}, {DEFAULT.size} ids"
         )
-    model = _read_model(folder / WEIGHTS, PolicyConfig(**config["policy"]))
+    model = _read_model(folder / WEIGHTS, PolicyConfig(**(BEFORE | config["policy"])))
     text = TextTokenizer.from_json(config["text"]) if config["text"] is not None else None
     layouts = {task: Layout.from_json(data, text) for task, data in config["layouts"].items()}
     return Checkpoint(model, layouts, text, config["extra"])

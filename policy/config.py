@@ -36,12 +36,16 @@ class PolicyConfig:
     """How many earlier timesteps a token may attend to; null: the whole context (Gato), 0: only its own timestep."""
     value_features: bool = True
     """Add features of a continuous token's value to its embedding: near bins are alike; false is Gato's table."""
+    value_table: bool = False
+    """Beside its value features, an observed number has a vector of its bin's own; false: the features alone."""
     action_positions: str = "shared"
     """Position embedding of action tokens: shared (one for all) or none."""
     patch_channels: int = 64
     """Channels of the residual block that embeds image patches; a multiple of 32."""
     action_bins: int = 1024
     """Bins of a continuous action, at most 1024 (Gato: 1024)."""
+    greedy: str = "median"
+    """What acting greedily takes of a continuous action's bins: median, or mode (the most likely bin)."""
     value_bins: int = 128
     """Bins of the categorical value heads."""
     value_limit: float = 9.0
@@ -66,4 +70,5 @@ CHOICES = {
     "positions": ("rotary", "learned", "none"),
     "vocabulary": tuple(VOCABULARIES),
     "action_positions": ("shared", "none"),
+    "greedy": ("median", "mode"),
 }

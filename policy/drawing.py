@@ -94,10 +94,13 @@ class Drawing:
         """One token for each row of hidden [m, width] from its legal range [m, 2]."""
         picked, score = np.empty(len(legal), dtype=np.int64), np.empty(len(legal))
         for start, stop, rows in legal_groups(torch.from_numpy(legal)):
+            # An action is as good as its neighbours nearly, and demonstrators vary around what they prefer: where they
+            # do so beyond the bounds the outermost bins are the most likely ones, but the median stays.
+            median = start in DEFAULT.continuous and model.config.greedy == "median"
             index, where = rows.numpy(), rows.to(self.device)
             logits = model.logits(hidden[where], start, stop)  # [m of this range, stop - start]
             heat = torch.from_numpy(temperature[index]).to(logits)
-            token, log_prob = draw(logits, heat, level[where])
+            token, log_prob = draw(logits, heat, level[where], median)
             picked[index] = token.cpu().numpy() + start
             score[index] = log_prob.cpu().numpy()
         return picked, score

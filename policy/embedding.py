@@ -25,6 +25,10 @@ class Embedding(nn.Module):
     """Lookup tables for every id, and the output layer's, which are the same ones where they are tied.
 
     Text has a table of its own: where no text occurs, 32,000 rows cost neither gradient nor optimiser step.
+
+    Without `value_table` an observed number is told by features of its value alone. A vector of its own for each bin
+    is what single steps of few demonstrations are learned by heart with: a bin is seen rarely, its vector is all the
+    same free to say anything. Actions, whose bins may be few, and the output layer keep their table.
     """
 
     def __init__(self, config: PolicyConfig):
@@ -44,6 +48,7 @@ class Embedding(nn.Module):
             self.features = nn.Linear(2 * FREQUENCIES + 1, config.width, bias=False)
             nn.init.normal_(self.features.weight, std=0.02)
             self.register_buffer("value", value_features(), persistent=False)
+        self.features_alone = config.value_features and not config.value_table
         self.frozen: torch.Tensor | None = None
 
     def freeze(self) -> None:
@@ -52,13 +57,17 @@ class Embedding(nn.Module):
         self.frozen = self.weights().detach()
 
     def weights(self) -> torch.Tensor:
-        """Vectors of all ids from 32,000 on, value features added to the continuous ones. [ids - 32000, width]."""
+        """Vectors of all ids from 32,000 on, value features added to the continuous ones. [ids - 32000, width].
+
+        Without `value_table` those of observed numbers follow, [ids - 32000 + bins, width].
+        """
         if self.frozen is not None:
             return self.frozen
         if self.features is None:
             return self.table.weight
         extra = self.features(self.value)  # [bins, width]
-        return torch.cat([self.table.weight[:BINS] + extra, self.table.weight[BINS:]])
+        parts = [self.table.weight[:BINS] + extra, self.table.weight[BINS:]]
+        return torch.cat([*parts, extra] if self.features_alone else parts)
 
     def forward(self, tokens: torch.Tensor, position: torch.Tensor, patches: Patches | None = None) -> torch.Tensor:
         """Ids and positions within the timestep (-1: an action), both int64 [B, T], to vectors [B, T, width].
@@ -66,7 +75,11 @@ class Embedding(nn.Module):
         At a patch token, the patch's vector stands in for the table's. Without `patches` there must be no such token.
         """
         start = DEFAULT.text.stop
-        x = nn.functional.embedding((tokens - start).clamp(min=0), self.weights())
+        ids = (tokens - start).clamp(min=0)  # of text any, for now
+        if self.features_alone:
+            observed = (ids < BINS) & (position >= 0)
+            ids = torch.where(observed, ids + self.table.num_embeddings, ids)
+        x = nn.functional.embedding(ids, self.weights())
         is_text = tokens < start
         if is_text.any():
             x = torch.where(is_text.unsqueeze(-1), self.text(tokens.clamp(max=start - 1)), x)

@@ -1,9 +1,14 @@
 """What the scripts of this folder share: tasks as environments, evaluation on fixed seeds, results as JSON."""
 
 import argparse
+import contextlib
 import json
+import os
+import platform
+import sys
 import time
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +16,7 @@ import gymnasium
 import numpy as np
 
 SEED = 10_000  # of the evaluations, as `ocelot evaluate`
+LIBRARIES = ("torch", "numpy", "gymnasium", "minari", "d3rlpy", "ray", "dm-control")
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
@@ -109,7 +115,27 @@ class Clock:
 
 
 def write(file: Path, **result: Any) -> None:
-    """Writes a result, and says its mean."""
+    """Writes a result and what it was made with, and says its mean."""
+    made = {
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "versions": versions(),
+        "hardware": hardware(),
+    }
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(result, indent=1) + "\n")
+    file.write_text(json.dumps(result | made, indent=1) + "\n")
     print(f"{result['task']} {result['algorithm']}: mean return {np.mean(result['returns']):.1f}, written to {file}")
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of those libraries that are installed."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def hardware() -> str:
+    """The processor's name, and how many cores this process may use."""
+    names = [line.partition(":")[2] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    return f"{names[0].strip() if names else platform.machine()}, {len(os.sched_getaffinity(0))} core(s)"

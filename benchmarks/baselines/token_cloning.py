@@ -3,6 +3,7 @@
 import dataclasses
 
 import torch
+import yaml
 from episodes import SEED, Clock, arguments, dataset_id, write
 
 from actors.evaluation import evaluate
@@ -23,14 +24,17 @@ ENVIRONMENTS = 25
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--updates", type=int, help="stop after so many updates instead of --seconds")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="a field of the policy")
     options = parser.parse_args()
+    changed = dict(each.split("=", 1) for each in options.set)
+    config = dataclasses.replace(POLICY, **{name: yaml.safe_load(value) for name, value in changed.items()})
     torch.set_num_threads(1)
     task = TaskConfig(name=options.task, datasets=[dataset_id(options.task, options.quality)])
-    begin = fresh(POLICY, [task], None, options.seed)
+    begin = fresh(config, [task], None, options.seed)
     settings = LearnerConfig(learning_rate=2e-3, warmup_updates=50, publish="average")
     learner = Learner(begin.model, begin.tasks, settings, Schedule([Entry("bc", batch=32)]), options.seed)
     stream = DemonstrationStream(
-        {options.task: task.datasets}, begin.layouts, POLICY.context, seed=options.seed, attention_steps=0
+        {options.task: task.datasets}, begin.layouts, config.context, seed=options.seed, attention_steps=0
     )
     clock = Clock(options.seconds)
     while not clock.over() and learner.updates != options.updates:
@@ -46,7 +50,7 @@ def main() -> None:
         seed=options.seed,
         cpu_seconds=options.seconds,
         updates=learner.updates,
-        policy=dataclasses.asdict(POLICY),
+        policy=dataclasses.asdict(config),
         returns=[float(value) for value in played.returns],
     )
 

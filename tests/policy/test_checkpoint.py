@@ -10,7 +10,7 @@ from policy.engine import Engine
 from policy.errors import CheckpointError
 from policy.layout import Layout
 from policy.text import TextTokenizer
-from tests.policy.small import policy, request
+from tests.policy.small import CONTINUOUS, policy, request
 
 BOX = {"kind": "box", "shape": [4], "low": [-1.0] * 4, "high": [1.0] * 4, "dtype": "float32"}
 
@@ -98,6 +98,20 @@ def test_unknown_policy_fields_are_refused(folder):
     change(folder, policy={"layers": 1, "colour": "red"})
     with pytest.raises(CheckpointError, match="colour"):
         load(folder)
+
+
+def test_a_policy_from_before_a_field_acts_as_it_did(tmp_path):
+    """Policies that say nothing of `value_table` and `greedy` had a vector for each bin and took the likeliest one."""
+    before = policy(torch.float32, value_table=True, greedy="mode")
+    save(tmp_path, before, {})
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["policy"]["value_table"], config["policy"]["greedy"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    found = load(tmp_path).model
+    assert found.config == before.config
+    asked = request(np.random.default_rng(0), reset=True, legal=CONTINUOUS, temperature=0.0)
+    replies = [Engine(model, 4).act([asked])[0] for model in (before, found)]
+    assert np.array_equal(replies[0].tokens, replies[1].tokens)
 
 
 def test_tensors_that_do_not_fit_are_named(folder):

@@ -98,6 +98,22 @@ def test_an_action_of_one_token_costs_one_pass_and_of_three_costs_three():
         assert engine.stats()["forwards"] - before == passes
 
 
+@pytest.mark.parametrize("greedy", ["median", "mode"])
+def test_a_greedy_action_is_the_median_or_the_mode_of_ordered_bins_and_the_mode_of_others(greedy):
+    model = policy(attention_steps=0, greedy=greedy)
+    ordered = np.array([[DEFAULT.continuous.start, DEFAULT.continuous.start + 21]], dtype=np.int32)
+    for legal, median in ((ordered, greedy == "median"), (DISCRETE, False)):
+        asked = request(np.random.default_rng(1), slots=5, reset=True, legal=legal, temperature=0.0)
+        seen = torch.from_numpy(asked.tokens).long()
+        tokens = torch.cat([seen, torch.full((5, 1), DEFAULT.separator)], dim=1)
+        with torch.no_grad():
+            hidden = model(tokens, torch.arange(5).expand(5, 5), torch.zeros_like(tokens))[:, -1]
+            probabilities = torch.softmax(model.logits(hidden, *legal[0].tolist()), dim=1).numpy()
+        summed = probabilities.cumsum(axis=1)
+        expected = (summed > 0.5).argmax(axis=1) if median else probabilities.argmax(axis=1)
+        assert Engine(model, 5).act([asked])[0].tokens[:, 0].tolist() == (expected + legal[0, 0]).tolist()
+
+
 def test_a_row_acts_the_same_alone_and_among_others():
     model, rng = policy(), np.random.default_rng(0)
     asked = [request(rng, "me", 1, step == 0, temperature=0.0) for step in range(20)]

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from policy.config import PolicyConfig
-from policy.model import legal_groups
+from policy.model import Policy, legal_groups
 from policy.vocabulary import DEFAULT, PAPER
 from tests.policy.small import policy
 
@@ -78,10 +78,11 @@ def test_legal_groups_hold_every_row_once():
     assert list(legal_groups(torch.zeros(0, 2, dtype=torch.int64))) == []
 
 
+@pytest.mark.parametrize("value_table", [True, False])
 @pytest.mark.parametrize("value_features", [True, False])
 @pytest.mark.parametrize("action_positions", ["shared", "none"])
-def test_a_frozen_embedding_is_the_same(value_features, action_positions):
-    model = policy(value_features=value_features, action_positions=action_positions)
+def test_a_frozen_embedding_is_the_same(value_table, value_features, action_positions):
+    model = policy(value_table=value_table, value_features=value_features, action_positions=action_positions)
     inputs = window()
     with torch.no_grad():
         before, rows = model(*inputs), model.embedding.rows(32990, 33100)
@@ -99,7 +100,30 @@ def test_text_tokens_have_vectors_of_their_own():
     with torch.no_grad():
         mixed = model.embedding(torch.tensor([[17, 32017]]), position) - model.embedding.position.weight[0]
     assert torch.allclose(mixed[0, 0], model.embedding.text.weight[17])
-    assert torch.allclose(mixed[0, 1], model.embedding.weights()[17])
+    assert torch.allclose(mixed[0, 1], model.embedding.features(model.embedding.value[17]))
+
+
+@pytest.mark.parametrize("value_table", [True, False])
+@pytest.mark.parametrize("value_features", [True, False])
+def test_whether_bins_have_vectors_of_their_own(value_table, value_features):
+    """Of observed numbers; actions, whose bins may be few, and discrete tokens always have them."""
+    embedding = policy(value_table=value_table, value_features=value_features).embedding
+    tokens = torch.tensor([[32017, 33030, 34304, 32017]])
+    position = torch.tensor([[0, 1, 2, -1]])  # a number seen, a discrete value seen, a separator, a number acted
+    vectors = embedding(tokens, position).sum(dim=2)
+    gradient = torch.autograd.grad(vectors[0, 0], embedding.table.weight, retain_graph=True)[0]
+    assert bool(gradient[17].any()) == (value_table or not value_features)
+    rest = torch.autograd.grad(vectors[0, 1:].sum(), embedding.table.weight)[0]
+    assert torch.nonzero(rest[:, 0]).squeeze(1).tolist() == [17, 1030, 2304]
+
+
+def test_neighbouring_values_begin_alike_without_a_table():
+    torch.manual_seed(0)
+    embedding = Policy(PolicyConfig(layers=1, width=64, heads=2, feedforward=64)).embedding
+    seen = embedding(torch.arange(32000, 33024).unsqueeze(0), torch.zeros(1, 1024, dtype=torch.int64))[0]
+    seen = seen - embedding.position.weight[0]
+    near, far = (seen[1:] - seen[:-1]).norm(dim=1).max(), (seen[0] - seen[-1]).norm()
+    assert near < 0.3 * far
 
 
 @pytest.mark.parametrize(

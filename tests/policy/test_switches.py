@@ -17,6 +17,8 @@ SWITCHES = [
     {"positions": "learned"},
     {"positions": "none"},
     {"tied": False},
+    {"value_table": True},
+    {"value_features": False},
     {"activation": "geglu", "positions": "learned", "tied": False, "stochastic_depth": 0.1},
 ]
 
@@ -31,7 +33,7 @@ def test_cached_logits_equal_a_full_recompute(fields, attention_steps):
     assert engine.stats()["slides"] > 2
 
 
-@pytest.mark.parametrize("fields", SWITCHES[:1] + SWITCHES[2:5], ids=lambda fields: "-".join(map(str, fields.values())))
+@pytest.mark.parametrize("fields", SWITCHES[:1] + SWITCHES[2:7], ids=lambda fields: "-".join(map(str, fields.values())))
 def test_each_switch_changes_the_policy(fields):
     plain, switched = policy(), policy(**fields)
     inputs = window()
