@@ -23,6 +23,9 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 SIZES = (
     "run.learner_threads",
     "run.keep_checkpoints",
+    "parallel.workers",
+    "parallel.backend",
+    "parallel.sharding",
     "actors.processes",
     "actors.min_processes",
     "actors.environments",

@@ -40,6 +40,34 @@ class LearnerConfig:
                 raise ValueError(f"{name} '{getattr(self, name)}' must be one of {', '.join(allowed)}")
 
 
+@dataclass(frozen=True)
+class ParallelConfig:
+    """Processes that train one policy together."""
+
+    __pydantic_config__: ClassVar[dict] = {"extra": "forbid", "use_attribute_docstrings": True}
+
+    workers: int = 1
+    """Processes that train together, each on its share of every batch; their number divides each batch."""
+    backend: str = "gloo"
+    """How they exchange gradients: gloo (they train on CPUs) or nccl (each has a GPU of its own)."""
+    sharding: str = "none"
+    """none: each holds all weights (DDP); full: its share of weights, moving average and optimiser state (FSDP)."""
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise ValueError(f"workers {self.workers} must be at least 1")
+        for name, allowed in (("backend", BACKENDS), ("sharding", SHARDINGS)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} '{getattr(self, name)}' must be one of {', '.join(allowed)}")
+
+    @property
+    def alone(self) -> bool:
+        """One worker on a CPU, with nobody to share anything with."""
+        return self.workers == 1 and self.backend == "gloo" and self.sharding == "none"
+
+
+BACKENDS = ("gloo", "nccl")
+SHARDINGS = ("none", "full")
 CHOICES = {
     "publish": ("latest", "average"),
     "precision": ("float32", "bfloat16"),
