@@ -8,6 +8,17 @@ class ParallelError(OcelotError):
     """Workers that cannot train together as asked, or that have stopped."""
 
 
+def crowded(parallel: ParallelConfig, threads: int, cores: int) -> str | None:
+    """What to tell a person whose workers have fewer cores than threads, which is slow and no mistake otherwise."""
+    wanted = parallel.workers * threads
+    if parallel.backend != "gloo" or wanted <= cores:
+        return None
+    return (
+        f"parallel.workers {parallel.workers} with run.learner_threads {threads} keep {wanted} cores at work, and this "
+        f"machine has {cores}: they wait for each other. Fewer of either train as fast or faster"
+    )
+
+
 def check(parallel: ParallelConfig, gpus: float, nccl: bool) -> None:
     """Refuses what cannot run.
 

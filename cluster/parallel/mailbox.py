@@ -28,7 +28,6 @@ class Mailbox:
         """
         async with self._changed:
             number = len(self._orders)
-            self._stop.clear()
             self._orders.append(order)
             self._changed.notify_all()
             if order is None:

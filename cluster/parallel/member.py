@@ -64,16 +64,12 @@ def _carry_out(mission: Mission) -> None:
 
 
 class _Stop:
-    """Whether the driver has asked to stop: False until then, and again after the order that it stopped."""
+    """Whether the driver has asked to stop; it then asks for no more updates."""
 
     def __init__(self, mailbox: Any):
-        self._mailbox = mailbox
         self._asked = mailbox.stopping.remote()
 
     def __bool__(self) -> bool:
         import ray
 
-        if not ray.wait([self._asked], timeout=0)[0]:
-            return False
-        self._asked = self._mailbox.stopping.remote()
-        return True
+        return bool(ray.wait([self._asked], timeout=0)[0])

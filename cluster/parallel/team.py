@@ -12,11 +12,13 @@ from typing import Any
 
 from cluster.config import PretrainConfig
 from cluster.crew import PLACES
+from cluster.environment import cores
 from cluster.local_ray import THREAD_VARIABLES, get, kill, start
-from cluster.parallel.check import ParallelError, check
+from cluster.parallel.check import ParallelError, check, crowded
 from cluster.parallel.mailbox import Mailbox
 from cluster.parallel.member import Mission, member
 from cluster.start import Start, without_weights
+from cluster.telling import warn
 from cluster.trainee import Stop, Updates
 from policy.errors import OcelotError
 
@@ -45,6 +47,8 @@ class Team:
         from torch import distributed
 
         check(config.parallel, _gpus(ray), distributed.is_nccl_available())
+        if warning := crowded(config.parallel, config.run.learner_threads, cores()):
+            warn(warning)
         self._config = config
         self._storage = folder / ".ray_train"
         self._mailbox = start(Mailbox)
@@ -114,26 +118,28 @@ class Team:
     def _fit(self, mission: Mission) -> None:
         """Of a thread of its own, for Ray Train's driver waits for the end of training."""
         os.environ["RAY_TRAIN_V2_ENABLED"] = "1"
+        os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"  # it saves a process: the run's machine is not on loan
         os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # a configuration's paths are relative to where it was given
         os.environ["TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S"] = "1"  # with a worker gone, the others cannot say goodbye
-        from ray.train import FailureConfig, RunConfig, ScalingConfig
-        from ray.train.torch import TorchConfig, TorchTrainer
-
         parallel = self._config.parallel
         on_gpus = parallel.backend == "nccl"
         # Ray of this machine counts no CPUs of ours, so a worker claims next to none; but it must claim something.
         claim = {"CPU": 0.001} | ({"GPU": 1} if on_gpus else {})
         try:
+            from ray.train import FailureConfig, RunConfig, ScalingConfig
+            from ray.train.torch import TorchConfig, TorchTrainer
+
             TorchTrainer(
                 member,
                 train_loop_config={"mission": mission},
                 torch_config=TorchConfig(backend=WAYS[parallel.backend], timeout_s=PATIENCE),
-                scaling_config=ScalingConfig(parallel.workers, use_gpu=on_gpus, resources_per_worker=claim),
-                run_config=RunConfig(
+                scaling_config=ScalingConfig(num_workers=parallel.workers, use_gpu=on_gpus, resources_per_worker=claim),
+                # mypy reads the names of the first version of Ray Train, which the second one replaces as it loads.
+                run_config=RunConfig(  # type: ignore[call-arg]
                     name="workers",
                     storage_path=str(self._storage.absolute()),
                     worker_runtime_env={"env_vars": _variables(self._config.run.learner_threads)},
-                    failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),
+                    failure_config=FailureConfig(max_failures=0, controller_failure_limit=0),  # type: ignore[call-arg]
                 ),
             ).fit()
         except BaseException as error:

@@ -10,7 +10,7 @@ from cluster import pretrain as driver
 from cluster.config import PretrainConfig
 from cluster.config_files import load
 from cluster.interrupt import Interrupted
-from cluster.parallel.check import ParallelError, check
+from cluster.parallel.check import ParallelError, check, crowded
 from cluster.pretrain import pretrain
 from cluster.rundir import RunDirectory
 from cluster.start import fresh
@@ -41,11 +41,14 @@ def copy_at(update: int, run: RunDirectory, folder: Path) -> None:
             shutil.rmtree(found)
 
 
-def same(run: RunDirectory, other: RunDirectory) -> None:
-    """The losses and the weights of two finished runs agree."""
-    first, second = (dict(scalars(each.path)["offline/losses/bc/loss"]) for each in (run, other))
-    assert {9, 12} <= first.keys() <= second.keys()
-    assert first == pytest.approx({update: second[update] for update in first}, abs=1e-5)
+def same(run: RunDirectory, other: RunDirectory, since: int = 0) -> None:
+    """The weights of two finished runs agree, and the losses that they logged after so many updates."""
+    first, second = (
+        {update: loss for update, loss in scalars(each.path)["offline/losses/bc/loss"] if update > since}
+        for each in (run, other)
+    )
+    assert 12 in first
+    assert first == pytest.approx(second, abs=1e-5)
     one, two = (checkpoint.load(each.checkpoints / "step_000012").model for each in (run, other))
     for name, value in one.state_dict().items():
         torch.testing.assert_close(two.state_dict()[name], value, rtol=0.0, atol=1e-5, msg=name)
@@ -64,8 +67,16 @@ class AtOnce:
         return True
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
+def test_two_workers_make_the_run_of_one(pretrained, ray_cluster, tmp_path):
+    config, run = run_of(tmp_path, parallel__workers=2)
+    assert pretrain(config, run).name == "step_000012"
+    same(run, pretrained)
+    assert not (run.path / ".ray_train").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_run_goes_on_with_another_number_of_workers(demonstrations, ray_cluster, tmp_path, monkeypatch, capsys):
     folders = [tmp_path / name for name in ("one", "two", "again")]
     for folder in folders:
@@ -74,7 +85,7 @@ def test_a_run_goes_on_with_another_number_of_workers(demonstrations, ray_cluste
     config, alone = begun()
     pretrain(config, alone)
     alone = RunDirectory(alone.path.absolute())
-    copy_at(3, alone, folders[1])
+    copy_at(6, alone, folders[1])
 
     monkeypatch.chdir(folders[1])
     config, two = begun(parallel__workers=2)
@@ -83,24 +94,24 @@ def test_a_run_goes_on_with_another_number_of_workers(demonstrations, ray_cluste
         with pytest.raises(Interrupted):
             pretrain(config, two)
     assert "the same command goes on from" in capsys.readouterr().err
+    config, two = begun(parallel__workers=2, parallel__sharding="full")
     assert pretrain(config, two).name == "step_000012"
-    assert not (two.path / ".ray_train").exists()
     two = RunDirectory(two.path.absolute())
-    same(two, alone)
+    same(two, alone, since=9)  # 9 stands for what came after the stop
     copy_at(9, two, folders[2])
 
     monkeypatch.chdir(folders[2])
     config, again = begun()
     assert pretrain(config, again).name == "step_000012"
-    same(again, alone)
+    same(again, alone, since=9)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_what_a_worker_raises_is_raised_here(demonstrations, ray_cluster, tmp_path):
     texts = [{"name": "nothing", "folder": str(tmp_path)}]
     config, run = run_of(tmp_path, parallel__workers=2, texts=texts)
-    with pytest.raises(DatasetError, match=r"text/nothing: .* holds no \.txt files"):
+    with pytest.raises(DatasetError, match=r"text/nothing: .* holds no \.txt file with"):
         pretrain(config, run)
     assert not run.begun()
 
@@ -119,6 +130,14 @@ def test_more_workers_than_gpus_are_refused():
         check(ParallelConfig(4, "nccl"), gpus=0.0, nccl=True)
     check(ParallelConfig(4, "nccl"), gpus=4.0, nccl=True)
     check(ParallelConfig(4, "gloo"), gpus=0.0, nccl=False)
+
+
+def test_workers_without_cores_of_their_own_are_told_of():
+    assert crowded(ParallelConfig(4), threads=1, cores=4) is None
+    assert crowded(ParallelConfig(4, "nccl"), threads=1, cores=1) is None
+    warning = crowded(ParallelConfig(4), threads=2, cores=4)
+    assert warning is not None
+    assert "keep 8 cores at work, and this machine has 4" in warning
 
 
 @pytest.mark.skipif(torch.distributed.is_nccl_available(), reason="this PyTorch has NCCL")
