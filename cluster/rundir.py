@@ -23,6 +23,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 SIZES = (
     "run.learner_threads",
     "run.keep_checkpoints",
+    "learner.accumulation",
+    "learner.checkpointing",
     "parallel.workers",
     "parallel.backend",
     "parallel.sharding",

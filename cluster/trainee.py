@@ -229,10 +229,12 @@ class _Room:
 
         if not isinstance(error, torch.OutOfMemoryError):
             return
-        batch = max(entry.batch // self._config.parallel.workers for entry in self._config.schedule)
+        parallel, learner = self._config.parallel, self._config.learner
+        batch = max(entry.batch // parallel.workers for entry in self._config.schedule)
         raise MemoryFullError(
-            f"the GPU has no room for this: {str(error).splitlines()[0]} The last checkpoint stands, and with more "
-            f"parallel.workers (now {self._config.parallel.workers}, {batch} windows each) or parallel.sharding full "
-            "the same command goes on from it; a smaller batch in the schedule, a shorter policy.context or a smaller "
-            "policy need another --name"
+            f"the GPU has no room for this: {str(error).splitlines()[0]} The last checkpoint stands, and the same "
+            f"command goes on from it with a higher learner.accumulation (now {learner.accumulation} for {batch} "
+            "windows), with learner.checkpointing true, with parallel.sharding full, or with more parallel.workers "
+            f"(now {parallel.workers}); a smaller batch in the schedule, a shorter policy.context or a smaller policy "
+            "need another --name"
         ) from error

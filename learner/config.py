@@ -30,11 +30,18 @@ class LearnerConfig:
     """Which weights act and are saved: latest, or average (smoother)."""
     precision: str = "float32"
     """Of the forward and backward pass: float32 or bfloat16 (autocast; faster where the CPU or GPU has it)."""
+    accumulation: int = 1
+    """Parts of a batch that go through the network one after the other: activations take a part's memory, gradients are
+    those of the whole batch; more than 1 costs another forward pass."""
+    checkpointing: bool = False
+    """Blocks keep no activations, but compute them again for the gradient: less memory, another forward pass."""
     optimiser_at_switch: str = "reset"
     """Fine-tuning from a checkpoint with optimiser state: reset starts AdamW anew with its warm-up, keep carries on
     with its moments and without another warm-up."""
 
     def __post_init__(self) -> None:
+        if self.accumulation < 1:
+            raise ValueError(f"accumulation {self.accumulation} must be at least 1")
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} '{getattr(self, name)}' must be one of {', '.join(allowed)}")

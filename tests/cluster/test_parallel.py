@@ -158,6 +158,7 @@ def test_a_gpu_without_room_says_what_to_lower(demonstrations, tmp_path, monkeyp
 
     monkeypatch.setattr(Learner, "update", full)
     with pytest.raises(
-        MemoryFullError, match=r"Tried to allocate 2.00 GiB. The last checkpoint stands.*now 1, 8 windows"
+        MemoryFullError,
+        match=r"Tried to allocate 2.00 GiB. The last checkpoint stands.*accumulation \(now 1 for 8 windows",
     ):
         trainee.updates(1, None)
