@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from learner.config import LearnerConfig
+from learner.config import LearnerConfig, ParallelConfig
 from learner.schedule import Entry
 from policy.config import PolicyConfig
 from replay.tables import TABLES, ReplayConfig
@@ -226,6 +226,8 @@ class PretrainConfig(Section):
     """Which updates, in which order, on which data."""
     prompts: PromptsConfig = PromptsConfig()
     """Prompts in training."""
+    parallel: ParallelConfig = ParallelConfig()
+    """Training by several processes."""
     held_out: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of each task's episodes that is not trained on, but gives losses/held_out."""
     patience: Positive | None = None

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from learner.learner import Learner
+from learner.shards import load
 from policy.model import Policy
 
 WEIGHTS, NOTE = "best.safetensors", "best.json"
@@ -49,5 +50,5 @@ class EarlyStopping:
         if (self._folder / WEIGHTS).exists():
             best = load_file(self._folder / WEIGHTS)
             for network in (learner.policy, learner.average):
-                network.load_state_dict(best)
+                load(network, best)
         learner.updates = updates

@@ -1,44 +1,45 @@
-"""The driver of `ocelot pretrain`: one process that trains a fresh policy from demonstrations."""
+"""The driver of `ocelot pretrain`: what is due between updates of a fresh policy that learns from demonstrations."""
 
-import json
+import contextlib
 import logging
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
-
-import numpy as np
+from typing import Any, Protocol
 
 from cluster.board import Board
 from cluster.config import PretrainConfig
-from cluster.early_stopping import EarlyStopping
 from cluster.interrupt import Interrupted, StopRequest, stop_on_signals
 from cluster.progress import Progress
 from cluster.run_evaluation import evaluate_run
 from cluster.rundir import RunDirectory, find_checkpoint
-from cluster.start import TRAINING_STATE, Start, fresh, from_checkpoint
+from cluster.start import Start, fresh, from_checkpoint
 from cluster.telling import warn
-from cluster.texts import TEXT, text_corpora, weights
+from cluster.trainee import Stop, Trainee, Updates
 from cluster.watching.introduction import introduce
 from cluster.watching.state import Keeper, kept
-from learner.learner import Learner
 from learner.schedule import Schedule
 from learner.types import ScheduleError
-from learner.view import View
-from replay.batch import collate
-from replay.mixing import shares
-from replay.pretraining import DemonstrationStream
-from replay.trajectory import Trajectory
 
 LOG = logging.getLogger("ocelot")
 HELD_OUT_EVERY = 50  # updates, where log_every divides it
-HELD_OUT_WINDOWS = 32  # of each task, but fewer of each where tasks are many:
-HELD_OUT_IN_ALL = 256
-HELD_OUT_AT_ONCE = 32  # windows of one forward pass
-STREAM = "stream.json"  # position of the demonstrations, beside the training state
+
+
+class Trains(Protocol):
+    """A `Trainee`, or several that are one."""
+
+    def done(self) -> int: ...
+    def updates(self, count: int, stop: Stop | None) -> Updates: ...
+    def held_out(self) -> tuple[float, int | None] | None: ...
+    def finish(self) -> None: ...
+    def save(self, folder: Path, extra: dict[str, Any]) -> None: ...
 
 
 def pretrain(config: PretrainConfig, run: RunDirectory) -> Path:
     """Trains until all updates are done; a run that was stopped goes on from its newest checkpoint, to the bit.
+
+    With other `parallel` settings than before it goes on too, to the rounding of sums.
 
     Args:
         config: of the run.
@@ -60,19 +61,25 @@ def pretrain(config: PretrainConfig, run: RunDirectory) -> Path:
             f"schedule: pretraining has demonstrations only, and the schedule draws from {', '.join(schedule.tables)}; "
             "let every entry have data: {expert: 1.0}"
         )
+    for entry in schedule.entries:
+        entry.share(config.parallel.workers)
     resume = run.latest_checkpoint()
     begin = (
         from_checkpoint(resume, config.tasks)
         if resume
         else fresh(config.policy, config.tasks, config.text, config.run.seed, bool(config.texts or config.captions))
     )
-    with run.logging(), kept(run, config.run.updates) as state, stop_on_signals() as stop:
-        training = Pretraining(config, run, begin, schedule, resume)
-        board = Board(run.path, training.learner.updates + 1 if resume else None, offline=True)
+    with (
+        run.logging(),
+        kept(run, config.run.updates) as state,
+        stop_on_signals() as stop,
+        _trainee(config, run, begin, resume) as trainee,
+    ):
+        board = Board(run.path, trainee.done() + 1 if resume else None, offline=True)
         try:
             if not resume:
                 introduce(board, config, run, begin.layouts)
-            training.run(board, state, stop)
+            Pretraining(config, run, trainee).run(board, state, stop)
             checkpoint = find_checkpoint(run.path)
             evaluate_run(config, run, checkpoint, config.run.updates, board, config.run.updates)
             board.close(ended=True)
@@ -81,77 +88,72 @@ def pretrain(config: PretrainConfig, run: RunDirectory) -> Path:
     return checkpoint
 
 
-class Pretraining:
-    """The learner, its demonstrations, and what is due between updates. Arguments as `pretrain`."""
+@contextlib.contextmanager
+def _trainee(config: PretrainConfig, run: RunDirectory, begin: Start, resume: Path | None) -> Iterator[Trains]:
+    """This process trains, or as many others as `parallel` says."""
+    if config.parallel.alone:
+        yield Trainee(config, run.path, begin, resume)
+        return
+    from cluster.local_ray import local_ray
+    from cluster.parallel.team import team
 
-    def __init__(
-        self, config: PretrainConfig, run: RunDirectory, begin: Start, schedule: Schedule, resume: Path | None
-    ):
+    with local_ray(), team(config, run.path, begin, resume) as several:
+        yield several
+
+
+class Pretraining:
+    """What is due between updates.
+
+    Args:
+        config: of the run.
+        run: its directory.
+        trainee: what trains.
+    """
+
+    def __init__(self, config: PretrainConfig, run: RunDirectory, trainee: Trains):
         self.config = config
         self.run_directory = run
-        self.begin = begin
-        texts = text_corpora(config, begin.text, begin.model.config.context)
-        known = begin.tasks | dict.fromkeys(texts, TEXT)
-        self.learner = Learner(begin.model, known, config.learner, schedule, config.run.seed)
-        self.stream = DemonstrationStream(
-            {task.name: task.datasets for task in config.tasks},
-            begin.layouts,
-            begin.model.config.context,
-            shares(weights(config), config.domain_weights),
-            config.run.seed,
-            attention_steps=begin.model.config.attention_steps,
-            held_out=config.held_out,
-            prompts=config.prompts.share,
-            prompt_steps=config.prompts.steps,
-            texts=texts,
-        )
-        few = max(2, min(HELD_OUT_WINDOWS, HELD_OUT_IN_ALL // len(config.tasks)))
-        self.held_out = self.stream.held_out_windows(few)
-        self.best: EarlyStopping | None = None
-        if config.patience is not None:
-            self.best = EarlyStopping(run.path, config.patience)
-        if resume is not None:
-            self.learner.restore(resume / TRAINING_STATE)
-            self.stream.restore(json.loads((resume / TRAINING_STATE / STREAM).read_text()))
+        self.trainee = trainee
+        self.update = trainee.done()
 
     def run(self, board: Board, state: Keeper, stop: StopRequest) -> None:
         """Trains until all updates are done. Raises as `pretrain`."""
-        config, learner = self.config, self.learner
+        config = self.config
         total = config.run.updates
         sums: dict[str, float] = defaultdict(float)
         seen: dict[str, int] = defaultdict(int)
-        logged_at, logged, spent = time.monotonic(), learner.updates, dict(learner.timing.seconds)
-        with Progress(f"Pretraining {config.run.name}", total, "updates", done=learner.updates) as progress:
-            while learner.updates < total:
-                for name, value in learner.update(self._fetch).items():
+        logged_at, logged, spent = time.monotonic(), self.update, dict[str, float]()
+        with Progress(f"Pretraining {config.run.name}", total, "updates", done=self.update) as progress:
+            while self.update < total:
+                done = self.trainee.updates(self._next() - self.update, stop)
+                self.update = update = done.update
+                for name, value in done.sums.items():
                     sums[name] += value
-                    seen[name] += 1
-                for warning in learner.clipping.take():
+                    seen[name] += done.seen[name]
+                for warning in done.warnings:
                     warn(warning)
-                update = learner.updates
-                if update % config.run.log_every == 0 or update == total:
+                if seen and (update % config.run.log_every == 0 or update == total):
                     values = {f"losses/{name}": sums[name] / seen[name] for name in sums}
                     now = time.monotonic()
                     passed = max(now - logged_at, 1e-9)
                     values["charts/updates_per_second"] = (update - logged) / passed
-                    parts = {part: seconds - spent[part] for part, seconds in learner.timing.seconds.items()}
+                    parts = {part: seconds - spent.get(part, 0.0) for part, seconds in done.seconds.items()}
                     values["time/learner/update"] = sum(parts.values()) / passed
                     values |= {f"time/learner/update/{part}": more / passed for part, more in parts.items()}
-                    if self.held_out and (update % HELD_OUT_EVERY == 0 or update == total):
-                        held_out = values["losses/held_out"] = self._held_out_loss()
-                        if self.best is not None and self.best.stop(update, held_out, learner.published()):
-                            LOG.info("held-out loss is least at update %d: stopped after %d", self.best.update, update)
-                            self.best.finish(learner, total)
+                    over = False
+                    if update % HELD_OUT_EVERY == 0 or update == total:
+                        over = self._look_at_held_out(values)
                     board.scalars(values, update)
-                    board.histograms(self._histograms(), update)
+                    board.histograms(done.histograms, update)
                     progress.update(update, _note(values))
                     state.progress(update)
                     sums.clear()
                     seen.clear()
-                    logged_at, logged, spent = now, update, dict(learner.timing.seconds)
-                if learner.updates == total:
-                    if self.best is not None:
-                        self.best.finish(learner, total)
+                    logged_at, logged, spent = now, update, dict(done.seconds)
+                    if over:
+                        self.update = total
+                if self.update == total:
+                    self.trainee.finish()
                     self._save()
                     break
                 if update % config.run.checkpoint_every == 0 or stop:
@@ -159,51 +161,37 @@ class Pretraining:
                     if stop:
                         raise Interrupted(f"Stopped after update {update}; the same command goes on from {folder}")
                 every = config.evaluation.every
-                if every and update % every == 0 and update < total:
+                if every and update % every == 0:
                     evaluate_run(config, self.run_directory, self._save(), update, board, update)
 
-    def _histograms(self) -> dict[str, np.ndarray]:
-        """Of the last batch, by tag."""
-        objective = self.learner.schedule.at(self.learner.updates - 1).objective
-        values = self.learner.distributions.items()
-        return {f"losses/{objective}/{name}": value.float().cpu().numpy() for name, value in values}
+    def _next(self) -> int:
+        """The next update that something follows."""
+        run, evaluation = self.config.run, self.config.evaluation
+        every = (run.log_every, run.checkpoint_every, evaluation.every)
+        return min([(self.update // period + 1) * period for period in every if period] + [run.updates])
 
-    def _held_out_loss(self) -> float:
-        """Mean cross-entropy of the held-out action tokens."""
-        import torch
-
-        published = self.learner.published()
-        training = published.training
-        parts = []
-        try:
-            with torch.no_grad():
-                for first in range(0, len(self.held_out), HELD_OUT_AT_ONCE):
-                    batch = collate(self.held_out[first : first + HELD_OUT_AT_ONCE])
-                    parts.append(View(published.eval(), batch).action_log_probs)
-        finally:
-            published.train(training)
-        return -float(torch.cat(parts).mean())
-
-    def _fetch(self, table: str, count: int) -> list[Trajectory]:
-        return self.stream.windows(count)
+    def _look_at_held_out(self, values: dict[str, float]) -> bool:
+        """Adds the held-out loss to what is logged. Returns whether it is time to stop."""
+        found = self.trainee.held_out()
+        if found is None:
+            return False
+        values["losses/held_out"], best = found
+        if best is None:
+            return False
+        LOG.info("held-out loss is least at update %d: stopped after %d", best, self.update)
+        return True
 
     def _save(self) -> Path:
-        update = self.learner.updates
         extra = {
             "arm": self.config.run.arm or self.config.run.name,
             "seed": self.config.run.seed,
-            "updates": update,
+            "updates": self.update,
             "env_steps": 0,
-            "version": list(self.learner.version),
             "provenance": self.run_directory.provenance(),
         }
-
-        def write(folder: Path) -> None:
-            self.begin.save(folder, self.learner.published(), extra)
-            self.learner.save(folder / TRAINING_STATE)
-            (folder / TRAINING_STATE / STREAM).write_text(json.dumps(self.stream.state()))
-
-        return self.run_directory.save_checkpoint(update, write, self.config.run.keep_checkpoints)
+        return self.run_directory.save_checkpoint(
+            self.update, lambda folder: self.trainee.save(folder, extra), self.config.run.keep_checkpoints
+        )
 
 
 def _note(values: dict[str, float]) -> str:

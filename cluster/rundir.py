@@ -23,6 +23,11 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 SIZES = (
     "run.learner_threads",
     "run.keep_checkpoints",
+    "learner.accumulation",
+    "learner.checkpointing",
+    "parallel.workers",
+    "parallel.backend",
+    "parallel.sharding",
     "actors.processes",
     "actors.min_processes",
     "actors.environments",

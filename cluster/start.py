@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +59,9 @@ def fresh(
     Raises:
         TaskError, SpaceError: for a task that is unknown or cannot become tokens.
     """
-    import torch
-
     tokenizer = _tokenizer(text) if reads_text else None
     layouts, tokenizer = _layouts(tasks, config, text, tokenizer)
-    torch.manual_seed(seed)
-    model = Policy(config)
-    return Start(model, layouts, _infos(tasks, layouts, {}), tokenizer)
+    return Start(weights(config, seed, None), layouts, _infos(tasks, layouts, {}), tokenizer)
 
 
 def from_checkpoint(folder: Path, tasks: Sequence[TaskConfig]) -> Start:
@@ -86,6 +82,28 @@ def from_checkpoint(folder: Path, tasks: Sequence[TaskConfig]) -> Start:
     layouts = loaded.layouts | found
     scales = {task: ReturnScale(low, high) for task, (low, high) in loaded.extra.get("return_scales", {}).items()}
     return Start(loaded.model, layouts, _infos(tasks, layouts, scales), tokenizer or loaded.text, loaded.extra)
+
+
+def without_weights(start: Start) -> Start:
+    """The same, small enough to be sent: its policy has sizes and no weights."""
+    import torch
+
+    with torch.device("meta"):
+        return replace(start, model=Policy(start.model.config))
+
+
+def weights(config: PolicyConfig, seed: int, resume: Path | None) -> Policy:
+    """The policy that `fresh` makes of these sizes and this seed, or that of a checkpoint.
+
+    Raises:
+        CheckpointError: when the checkpoint is damaged.
+    """
+    import torch
+
+    if resume is not None:
+        return checkpoint.load(resume).model
+    torch.manual_seed(seed)
+    return Policy(config)
 
 
 def _layouts(

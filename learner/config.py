@@ -30,16 +30,51 @@ class LearnerConfig:
     """Which weights act and are saved: latest, or average (smoother)."""
     precision: str = "float32"
     """Of the forward and backward pass: float32 or bfloat16 (autocast; faster where the CPU or GPU has it)."""
+    accumulation: int = 1
+    """Parts of a batch that go through the network one after the other: activations take a part's memory, gradients are
+    those of the whole batch; more than 1 costs another forward pass."""
+    checkpointing: bool = False
+    """Blocks keep no activations, but compute them again for the gradient: less memory, another forward pass."""
     optimiser_at_switch: str = "reset"
     """Fine-tuning from a checkpoint with optimiser state: reset starts AdamW anew with its warm-up, keep carries on
     with its moments and without another warm-up."""
 
     def __post_init__(self) -> None:
+        if self.accumulation < 1:
+            raise ValueError(f"accumulation {self.accumulation} must be at least 1")
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} '{getattr(self, name)}' must be one of {', '.join(allowed)}")
 
 
+@dataclass(frozen=True)
+class ParallelConfig:
+    """Processes that train one policy together."""
+
+    __pydantic_config__: ClassVar[dict] = {"extra": "forbid", "use_attribute_docstrings": True}
+
+    workers: int = 1
+    """Processes that train together, each on its share of every batch; their number divides each batch."""
+    backend: str = "gloo"
+    """How they exchange gradients: gloo (they train on CPUs) or nccl (each has a GPU of its own)."""
+    sharding: str = "none"
+    """none: each holds all weights (DDP); full: its share of weights, moving average and optimiser state (FSDP)."""
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise ValueError(f"workers {self.workers} must be at least 1")
+        for name, allowed in (("backend", BACKENDS), ("sharding", SHARDINGS)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} '{getattr(self, name)}' must be one of {', '.join(allowed)}")
+
+    @property
+    def alone(self) -> bool:
+        """One worker on a CPU, with nobody to share anything with."""
+        return self.workers == 1 and self.backend == "gloo" and self.sharding == "none"
+
+
+BACKENDS = ("gloo", "nccl")
+SHARDINGS = ("none", "full")
 CHOICES = {
     "publish": ("latest", "average"),
     "precision": ("float32", "bfloat16"),

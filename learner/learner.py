@@ -86,6 +86,7 @@ class Learner:
         self.tasks = tasks
         self.device = torch.device(device)
         self.policy = policy.to(self.device).train()
+        self.policy.transformer.checkpointing = config.checkpointing
         self.sharded = sharded
         self._part = self._own_part if sharded else replicas(self.policy, self._own_part, self.workers)
         self.average = copy.deepcopy(self.policy).requires_grad_(False).eval()
@@ -192,12 +193,12 @@ class Learner:
         target = None
         if entry.kind.uses_target or (self.sharded and every[3] > 0):  # what is sharded is gathered by all or nobody
             with torch.no_grad():
-                target = View(self.average, batch)
+                target = View(self.average, batch, self.config.accumulation)
         rounds = Rounds(self.workers, list(self.tasks))
         discounts = [self.tasks[task].discount for task in batch.tasks]
         discount = torch.tensor(discounts, dtype=self.policy.bins.dtype, device=self.device)
         number = self.by_objective.get(entry.objective, 0)
-        view = View(self.policy, batch)
+        view = View(self.policy, batch, self.config.accumulation)
         settings = self._settings(entry)
         update = Update(view, target, discount, self.scale, settings, number, count, steps, returns, rounds)
         loss, metrics = entry.kind.loss(update)

@@ -5,6 +5,7 @@ from functools import cached_property
 
 import torch
 
+from learner.parts import hidden
 from policy.model import Policy, legal_groups
 from policy.values import expectation
 from policy.vocabulary import DEFAULT
@@ -31,15 +32,13 @@ class View:
     Args:
         policy: the network.
         batch: B windows of at most N steps and T tokens.
+        parts: that the batch goes through the network in, as `learner.parts.hidden`.
     """
 
-    def __init__(self, policy: Policy, batch: Batch):
+    def __init__(self, policy: Policy, batch: Batch, parts: int = 1):
         self.policy = policy
         self.batch = batch
-        hidden = policy(
-            batch.tokens, batch.position, batch.timestep, batch.patches, batch.prompt, wanted=read(batch)
-        )  # [B, T, width]
-        self.hidden = hidden.reshape(-1, hidden.shape[-1])  # [B * T, width]
+        self.hidden = hidden(policy, batch, read(batch), parts).flatten(0, 1)  # [B * T, width]
         self.width = batch.tokens.shape[1]
 
     @cached_property

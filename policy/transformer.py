@@ -1,11 +1,13 @@
 """Decoder-only transformer, pre-norm; one code path for training and for decoding from a cache."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from policy.attention import attention
 from policy.cache import SPAN, CacheView
@@ -183,6 +185,8 @@ class Transformer(nn.Module):
     def __init__(self, config: PolicyConfig):
         super().__init__()
         self.config = config
+        self.checkpointing = False
+        """Blocks keep no activations for their gradients, but compute them again (arXiv 1604.06174)."""
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
         places = 2 * config.context + SPAN  # a window of a whole context is followed by one more observation
@@ -223,7 +227,7 @@ class Transformer(nn.Module):
                 within = torch.zeros(x.shape[0] * x.shape[1], dtype=torch.int64, device=x.device)
                 within[fold.index] = torch.arange(len(fold.index), device=x.device)
                 chosen = within[wanted]
-            y = cast(Block, block).folded(y, cos, sin, fold.parts, share, chosen)
+            y = self._through(cast(Block, block).folded)(y, cos, sin, fold.parts, share, chosen)
         return _scattered(self.norm(y), fold.index if wanted is None else wanted, x)
 
     def forward(
@@ -257,17 +261,26 @@ class Transformer(nn.Module):
             x = x + self.place(place)
         shares = self._shares(x)
         for layer, block in enumerate(self.blocks[:-1]):
-            x = block(x, cos, sin, mask, view, layer, share=None if shares is None else shares[layer])
+            share = None if shares is None else shares[layer]
+            x = self._through(block)(x, cos, sin, mask, view, layer, share=share)
         last = len(self.blocks) - 1
         if only is None:
             share = None if shares is None else shares[last]
-            y = self.norm(self.blocks[last](x, cos, sin, mask, view, last, share=share, wanted=wanted))
+            through = self._through(self.blocks[last])
+            y = self.norm(through(x, cos, sin, mask, view, last, share=share, wanted=wanted))
             return y if wanted is None else _scattered(y, wanted, x)
         # The last block works for the wanted tokens alone; the others leave only their keys and values.
         at = only[:, None, None]  # [B, 1, 1]
         if mask is not None:
             mask = mask.gather(2, at.unsqueeze(-1).expand(-1, 1, 1, mask.shape[3]))  # [B, 1, 1, keys]
         return self.norm(self.blocks[last](x, cos, sin, mask, view, last, at)).squeeze(1)
+
+    def _through(self, block: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+        """A block's way forward, with checkpointing where it is on and gradients are wanted."""
+        if not (self.checkpointing and torch.is_grad_enabled()):
+            return block
+        # Blocks draw nothing: what is random is drawn before them.
+        return partial(checkpoint, block, use_reentrant=False, preserve_rng_state=False)
 
     def _shares(self, x: torch.Tensor) -> torch.Tensor | None:
         """Stochastic depth (arXiv 1603.09382) for x [B, T, width] in training: 0 where a row skips a part of a block,

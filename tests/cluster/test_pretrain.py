@@ -11,6 +11,7 @@ from cluster.config_files import load
 from cluster.interrupt import INTERRUPTED, Interrupted, StopRequest
 from cluster.pretrain import pretrain
 from cluster.rundir import RunDirectory
+from learner.learner import Learner
 from learner.types import ScheduleError
 from replay.errors import DatasetError
 from tests.cluster.processes_of import scalars
@@ -34,13 +35,13 @@ def test_a_run_that_was_stopped_goes_on_to_the_bit(pretrained: RunDirectory, tmp
     config, run = run_of(tmp_path)
     stop = StopRequest()
     monkeypatch.setattr(driver, "stop_on_signals", lambda: _Given(stop))
-    updates = driver.Learner.update
+    updates = Learner.update
 
     def update(learner, fetch):
         stop.requested = learner.updates == 6
         return updates(learner, fetch)
 
-    monkeypatch.setattr(driver.Learner, "update", update)
+    monkeypatch.setattr(Learner, "update", update)
     with pytest.raises(Interrupted) as stopped:
         pretrain(config, run)
     assert stopped.value.code == INTERRUPTED

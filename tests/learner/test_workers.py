@@ -40,6 +40,8 @@ def _scenarios(workers: Workers, folder: Path, sharded: bool) -> dict[str, Any]:
     learner.save(folder / "state")
     whole = learner.whole()
     found["whole"] = None if whole is None else whole.state_dict()
+    learner = crew.make(workers, EQUAL["every"], sharded, accumulation=2, checkpointing=True)
+    found["parts"] = crew.updates(learner, UPDATES["every"]), crew.weights(learner)
     learner = crew.make(workers, UNLIKE[workers.rank], sharded)
     crew.updates(learner, 6)
     found["objectives"] = (crew.weights(learner),)
@@ -92,9 +94,9 @@ def one() -> dict[str, tuple[list[dict[str, float]], dict[str, torch.Tensor]]]:
 
 @pytest.mark.timeout(175)
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", EQUAL)
+@pytest.mark.parametrize("name", [*EQUAL, "parts"])
 def test_two_workers_equal_one_at_the_same_global_batch(two, one, name, way):
-    expected, weights = one[name]
+    expected, weights = one["every" if name == "parts" else name]
     for found, own in (result[name] for result in two[0][way]):
         for mine, theirs in zip(found, expected, strict=True):
             assert mine == pytest.approx(theirs, abs=1e-9, nan_ok=True)
@@ -103,10 +105,10 @@ def test_two_workers_equal_one_at_the_same_global_batch(two, one, name, way):
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", [*EQUAL, "objectives", "data of bc", "data of iql", "data of awr"])
+@pytest.mark.parametrize("name", [*EQUAL, "parts", "objectives", "data of bc", "data of iql", "data of awr"])
 def test_all_workers_have_the_same_weights_to_the_bit(two, name, way):
     first, second = (result[name] for result in two[0][way])
-    at = 1 if name in EQUAL else 0
+    at = 1 if name in (*EQUAL, "parts") else 0
     assert all(torch.equal(value, second[at][parameter]) for parameter, value in first[at].items())
 
 

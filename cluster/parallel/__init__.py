@@ -1,0 +1,1 @@
+"""Pretraining by several processes that train one policy together, under Ray Train."""

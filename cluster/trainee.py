@@ -1,0 +1,240 @@
+"""What trains in a pretraining run: the learner, its demonstrations, and what is measured of them.
+
+Alone it is an object of the driver; of several workers each has one, and all do the same at the same time.
+"""
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from cluster.config import PretrainConfig
+from cluster.early_stopping import EarlyStopping
+from cluster.rundir import writing
+from cluster.start import TRAINING_STATE, Start
+from cluster.texts import TEXT, text_corpora
+from cluster.texts import weights as shares_of
+from learner.learner import Learner
+from learner.schedule import Schedule
+from learner.shards import let_go
+from learner.view import View
+from learner.workers import Alone, Workers
+from policy.errors import OcelotError
+from replay.batch import collate
+from replay.mixing import shares
+from replay.pretraining import DemonstrationStream
+from replay.trajectory import Trajectory
+
+HELD_OUT_WINDOWS = 32  # of each task, but fewer of each where tasks are many:
+HELD_OUT_IN_ALL = 256
+HELD_OUT_AT_ONCE = 32  # windows of one forward pass
+STREAM = "stream.json"  # position of the demonstrations, beside the training state
+
+
+class MemoryFullError(OcelotError):
+    """A GPU without room for an update."""
+
+
+class Stop(Protocol):
+    """True once somebody asks to stop."""
+
+    def __bool__(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Updates:
+    """What a few updates in a row did."""
+
+    update: int
+    """How many there are after them."""
+    sums: dict[str, float]
+    """Of what they logged, by name."""
+    seen: dict[str, int]
+    """How many of them logged it."""
+    seconds: dict[str, float]
+    """Spent since the process began on each part of an update."""
+    histograms: dict[str, np.ndarray]
+    """float32 [n] by tag, of the last batch (of several workers: the first one's share)."""
+    warnings: list[str]
+    """Of the learner, since the last ones."""
+
+
+class Trainee:
+    """Trains a policy from demonstrations.
+
+    Args:
+        config: of the run.
+        folder: of the run.
+        begin: policy and tasks.
+        resume: a checkpoint of this run to go on from, whatever the number of workers that made it.
+        workers: who trains together; every one sees the same stream of windows and takes its own of each batch.
+        device: where to train.
+
+    Raises:
+        OcelotError: what a person can put right.
+    """
+
+    def __init__(
+        self,
+        config: PretrainConfig,
+        folder: Path,
+        begin: Start,
+        resume: Path | None,
+        workers: Workers | None = None,
+        device: str = "cpu",
+    ):
+        self._config = config
+        self._begin = begin
+        self._workers = workers or Alone()
+        context = begin.model.config.context
+        texts = text_corpora(config, begin.text, context)
+        known = begin.tasks | dict.fromkeys(texts, TEXT)
+        schedule = Schedule(config.schedule)
+        with self._room():
+            self.learner = Learner(
+                begin.model,
+                known,
+                config.learner,
+                schedule,
+                config.run.seed,
+                device,
+                self._workers,
+                sharded=config.parallel.sharding == "full",
+            )
+        self._stream = DemonstrationStream(
+            {task.name: task.datasets for task in config.tasks},
+            begin.layouts,
+            context,
+            shares(shares_of(config), config.domain_weights),
+            config.run.seed,
+            attention_steps=begin.model.config.attention_steps,
+            held_out=config.held_out,
+            prompts=config.prompts.share,
+            prompt_steps=config.prompts.steps,
+            texts=texts,
+        )
+        few = max(2, min(HELD_OUT_WINDOWS, HELD_OUT_IN_ALL // len(config.tasks)))
+        self._held_out = self._stream.held_out_windows(few)
+        self._best = None if config.patience is None else EarlyStopping(folder, config.patience)
+        if resume is not None:
+            self.learner.restore(resume / TRAINING_STATE)
+            self._stream.restore(json.loads((resume / TRAINING_STATE / STREAM).read_text()))
+
+    def done(self) -> int:
+        """Updates so far."""
+        return self.learner.updates
+
+    def updates(self, count: int, stop: Stop | None) -> Updates:
+        """So many updates, or fewer when stopped.
+
+        Args:
+            stop: looked at before each update; with several workers it is the first one's that counts.
+
+        Raises:
+            DivergedError: a loss that is not finite.
+            DatasetError: an episode that turns out damaged.
+            MemoryFullError: the GPU has no room for an update.
+        """
+        sums: dict[str, float] = defaultdict(float)
+        seen: dict[str, int] = defaultdict(int)
+        with self._room():
+            for _ in range(count):
+                if any(self._workers.gather(bool(stop))):
+                    break
+                for name, value in self.learner.update(self._fetch).items():
+                    sums[name] += value
+                    seen[name] += 1
+        learner = self.learner
+        warnings = [each for own in self._workers.gather(learner.clipping.take()) for each in own]
+        seconds = dict(learner.timing.seconds)
+        once = list(dict.fromkeys(warnings))
+        return Updates(learner.updates, dict(sums), dict(seen), seconds, self._histograms(), once)
+
+    def held_out(self) -> tuple[float, int | None] | None:
+        """Mean cross-entropy of the held-out action tokens, and the update of the least one when it is time to stop.
+
+        None where nothing is held out.
+        """
+        if not self._held_out:
+            return None
+        loss = self._held_out_loss()
+        if self._best is None:
+            return loss, None
+        whole = self.learner.whole()
+        over = whole is not None and self._workers.rank == 0 and self._best.stop(self.learner.updates, loss, whole)
+        over, update = self._workers.gather((over, self._best.update))[0]
+        return loss, update if over else None
+
+    def finish(self) -> None:
+        """The run is over: with early stopping, the weights become the best ones."""
+        if self._best is not None:
+            self._best.finish(self.learner, self._config.run.updates)
+
+    def save(self, folder: Path, extra: dict[str, Any]) -> None:
+        """Writes a checkpoint's files."""
+        self.learner.save(folder / TRAINING_STATE)
+        whole = self.learner.whole()
+        if self._workers.rank:
+            return
+        assert whole is not None
+        with writing(folder):
+            extra = {**extra, "version": list(self.learner.version)}
+            self._begin.save(folder, whole, extra)
+            (folder / TRAINING_STATE / STREAM).write_text(json.dumps(self._stream.state()))
+
+    def _held_out_loss(self) -> float:
+        import torch
+
+        published = self.learner.published()
+        training = published.training
+        parts = []
+        try:
+            with torch.no_grad():
+                for first in range(0, len(self._held_out), HELD_OUT_AT_ONCE):
+                    batch = collate(self._held_out[first : first + HELD_OUT_AT_ONCE]).to(self.learner.device)
+                    parts.append(View(published.eval(), batch).action_log_probs)
+        finally:
+            published.train(training)
+            if self.learner.sharded:
+                let_go(published)
+        return -float(torch.cat(parts).mean())
+
+    def _fetch(self, table: str, count: int) -> list[Trajectory]:
+        # The whole batch is drawn by each worker, so the stream has one position, and any number can go on from it.
+        return self._stream.windows(count * self._workers.size)[self._workers.rank :: self._workers.size]
+
+    def _histograms(self) -> dict[str, np.ndarray]:
+        objective = self.learner.schedule.at(self.learner.updates - 1).objective
+        values = self.learner.distributions.items()
+        return {f"losses/{objective}/{name}": value.float().cpu().numpy() for name, value in values}
+
+    def _room(self) -> "_Room":
+        return _Room(self._config)
+
+
+class _Room:
+    """Turns a GPU's full memory into an error that says what would fit."""
+
+    def __init__(self, config: PretrainConfig):
+        self._config = config
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type | None, error: BaseException | None, *_: object) -> None:
+        import torch
+
+        if not isinstance(error, torch.OutOfMemoryError):
+            return
+        parallel, learner = self._config.parallel, self._config.learner
+        batch = max(entry.batch // parallel.workers for entry in self._config.schedule)
+        raise MemoryFullError(
+            f"the GPU has no room for this: {str(error).splitlines()[0]} The last checkpoint stands, and the same "
+            f"command goes on from it with a higher learner.accumulation (now {learner.accumulation} for {batch} "
+            "windows), with learner.checkpointing true, with parallel.sharding full, or with more parallel.workers "
+            f"(now {parallel.workers}); a smaller batch in the schedule, a shorter policy.context or a smaller policy "
+            "need another --name"
+        ) from error
