@@ -23,12 +23,13 @@ def shard(policy: Policy, device: torch.device, workers: int) -> None:
     block: then all of the network is gathered at once.
     """
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
     mesh = init_device_mesh(device.type, (workers,))
     if _by_block(policy):
         for block in policy.transformer.blocks:
             fully_shard(block, mesh=mesh)
+            register_fsdp_forward_method(block, "folded")  # windows without padding
     fully_shard(policy, mesh=mesh)
 
 

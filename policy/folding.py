@@ -1,4 +1,4 @@
-"""Timesteps as rows of their own: where no token sees beyond its timestep, attention need not run over windows."""
+"""Tokens without padding, in rows of their own: timesteps where no token sees beyond its own, or whole windows."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ import torch
 
 @dataclass(frozen=True)
 class Fold:
-    """K tokens, padding left out, sorted so that timesteps of one size stand side by side."""
+    """K tokens, padding left out, sorted so that runs (timesteps or windows) of one size stand side by side."""
 
     index: torch.Tensor
     """int64 [K]: flat places of the tokens in [B * T]."""
     place: torch.Tensor
     """int64 [K]: of each token in its window."""
     parts: list[tuple[int, int]]
-    """(timesteps, tokens in each), one after the other."""
+    """(runs, tokens in each), one after the other. Tokens see the earlier ones of their own run."""
 
 
 def fold(timestep: torch.Tensor) -> Fold:
@@ -30,11 +30,26 @@ def fold(timestep: torch.Tensor) -> Fold:
     starts = torch.nonzero(begins.reshape(-1)).squeeze(1)  # [timesteps and paddings]
     ends = torch.cat([starts[1:], starts.new_tensor([rows * width])])
     real = flat[starts] >= 0
-    starts, sizes = starts[real], (ends - starts)[real]
+    return _sorted(starts[real], (ends - starts)[real], width)
+
+
+def fold_windows(timestep: torch.Tensor) -> Fold:
+    """As `fold`, whole windows instead of timesteps: none is padded to the length of another.
+
+    Args:
+        timestep: int64 [B, T]; -1 is padding, at the end of each row.
+    """
+    rows, width = timestep.shape
+    starts = torch.arange(rows, device=timestep.device) * width
+    return _sorted(starts, (timestep >= 0).sum(1), width)
+
+
+def _sorted(starts: torch.Tensor, sizes: torch.Tensor, width: int) -> Fold:
+    """Runs of tokens, int64 [n] each: where they start in [B * T], and how many they are."""
     index, parts = [], []
     for size in torch.unique(sizes).tolist():
         first = starts[sizes == size]
-        index.append((first.unsqueeze(1) + torch.arange(size, device=timestep.device)).reshape(-1))
+        index.append((first.unsqueeze(1) + torch.arange(size, device=starts.device)).reshape(-1))
         parts.append((len(first), size))
     every = torch.cat(index)
     return Fold(every, every % width, parts)

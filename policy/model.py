@@ -11,7 +11,7 @@ from policy.action_values import ActionValues
 from policy.cache import CacheView
 from policy.config import PolicyConfig
 from policy.embedding import Embedding
-from policy.folding import fold
+from policy.folding import fold, fold_windows
 from policy.patches import Patches
 from policy.transformer import Transformer
 from policy.values import bin_centres
@@ -91,6 +91,8 @@ class Policy(nn.Module):
         self, embedded: torch.Tensor, timestep: torch.Tensor, prompt: torch.Tensor | None, wanted: torch.Tensor | None
     ) -> torch.Tensor:
         """Hidden states of embedded windows [B, T, width] whose tokens see those before them."""
+        if self.config.attention_steps is None and bool((timestep[:, -1] < 0).any()):
+            return self.transformer.folded(embedded, fold_windows(timestep), wanted)
         place = torch.arange(timestep.shape[1], device=timestep.device).expand_as(timestep)
         mask = None
         if self.config.attention_steps is not None:

@@ -94,7 +94,7 @@ class Block(nn.Module):
         share: torch.Tensor | None = None,
         wanted: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """The block where each token sees the earlier ones of its own timestep only.
+        """The block where each token sees the earlier ones of its own run only, which a fold tells.
 
         Args:
             x: [K, width], as in `policy.folding.Fold`.
@@ -113,7 +113,7 @@ class Block(nn.Module):
         for rows, size in parts:
             these = slice(at, at + rows * size)
             q, k, v = (
-                each[these].view(rows, size, self.heads, -1).transpose(1, 2)  # [timesteps, heads, size, key]
+                each[these].view(rows, size, self.heads, -1).transpose(1, 2)  # [runs, heads, size, key]
                 for each in parts_of
             )
             one = attention(q, k, v)
@@ -210,7 +210,7 @@ class Transformer(nn.Module):
                 nn.init.zeros_(parameter)
 
     def folded(self, x: torch.Tensor, fold: Fold, wanted: torch.Tensor | None = None) -> torch.Tensor:
-        """Embedded tokens [B, T, width] to normalised hidden states, each from its own timestep; zero at padding.
+        """Embedded tokens [B, T, width] to normalised hidden states, each from its own run; zero at padding.
 
         With `wanted` (int64 [W], flat places, none of them padding) zero elsewhere too.
         """

@@ -1,4 +1,4 @@
-"""Timesteps folded into rows of their own give what a mask over whole windows gives."""
+"""Timesteps and windows in rows of their own give what masks and padding give."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ import torch
 
 from learner.view import read
 from policy.config import PolicyConfig
-from policy.folding import fold
+from policy.folding import fold, fold_windows
 from policy.model import Policy
 from replay.batch import collate
 from tests.learner.windows import mixed
@@ -40,6 +40,48 @@ def test_every_token_but_padding_has_one_place():
     assert sorted(found.index.tolist()) == torch.nonzero(batch.timestep.reshape(-1) >= 0).squeeze(1).tolist()
     assert sum(rows * size for rows, size in found.parts) == len(found.index)
     assert torch.equal(found.place, found.index % batch.timestep.shape[1])
+
+
+def test_windows_without_padding_give_what_padded_ones_give():
+    torch.manual_seed(0)
+    batch = collate(mixed())
+    assert (batch.timestep < 0).any()
+    policy = Policy(dataclasses.replace(CONFIG, attention_steps=None)).double()
+    real = batch.timestep >= 0
+    place = torch.arange(batch.timestep.shape[1]).expand_as(batch.timestep)
+    results = []
+    for run in (
+        lambda: policy(batch.tokens, batch.position, batch.timestep),
+        lambda: policy.transformer(policy.embedding(batch.tokens, batch.position), place, None),
+    ):
+        policy.zero_grad()
+        hidden = run()
+        hidden[real].pow(3).sum().backward()
+        results.append((hidden.detach()[real], *(each.grad.clone() for each in policy.transformer.blocks.parameters())))
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+
+
+def test_no_window_sees_another():
+    torch.manual_seed(0)
+    batch = collate(mixed())
+    policy = Policy(dataclasses.replace(CONFIG, attention_steps=None))
+    before = policy(batch.tokens, batch.position, batch.timestep)
+    for row in range(len(batch.tokens)):
+        changed = batch.tokens.clone()
+        changed[row] = changed[row].roll(1)
+        after = policy(changed, batch.position, batch.timestep)
+        rest = torch.arange(len(batch.tokens)) != row
+        assert torch.equal(after[rest], before[rest])
+        assert not torch.equal(after[row], before[row])
+
+
+def test_every_token_of_a_window_has_one_place():
+    batch = collate(mixed())
+    found = fold_windows(batch.timestep)
+    assert sorted(found.index.tolist()) == torch.nonzero(batch.timestep.reshape(-1) >= 0).squeeze(1).tolist()
+    assert sum(rows for rows, _ in found.parts) == len(batch.tokens)
+    assert sum(rows * size for rows, size in found.parts) == len(found.index)
 
 
 @pytest.mark.parametrize("attention_steps", [None, 0, 1])
