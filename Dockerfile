@@ -9,7 +9,7 @@ RUN apt-get update && apt-get install --yes --no-install-recommends \
     && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home --uid 1000 ocelot && mkdir /ocelot /runs && chown ocelot /ocelot /runs
 WORKDIR /ocelot
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 RAY_USAGE_STATS_ENABLED=0 TF_CPP_MIN_LOG_LEVEL=3
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 RAY_USAGE_STATS_ENABLED=0 RAY_task_events_report_interval_ms=0 TF_CPP_MIN_LOG_LEVEL=3
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 
 # torch first and alone: which of its builds an image has must hold before anything else asks for some version of it.

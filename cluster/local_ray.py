@@ -18,6 +18,8 @@ CONTROL = "control"
 STARTS = 3  # attempts to start Ray
 LOOPBACK = ("127.0.0.1:", "localhost:")
 ONLY_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+# Of each call Ray keeps a record for its state API, up to 300 MB on the head and a quarter of the calls per second.
+NO_TASK_EVENTS = "RAY_task_events_report_interval_ms"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -112,6 +114,7 @@ def _settle() -> None:
     """Environment variables that Ray reads when it is imported."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault(NO_TASK_EVENTS, "0")
 
 
 def _code() -> dict[str, Any]:

@@ -17,7 +17,7 @@ from cluster.launch.config import ClusterConfig
 from cluster.launch.ports import free_port
 from cluster.launch.state import ClusterState, LaunchError
 from cluster.launch.token import make_token, use_token
-from cluster.local_ray import ONLY_LOOPBACK
+from cluster.local_ray import NO_TASK_EVENTS, ONLY_LOOPBACK
 
 START = 120.0  # seconds in which Ray must be up
 END = 30.0  # seconds in which its processes must end
@@ -42,7 +42,7 @@ def up(config: ClusterConfig, state: ClusterState) -> None:
     command += [f"--dashboard-agent-listen-port={free_port()}", f"--temp-dir={temporary}/ray"]
     command += [] if config.cpus is None else [f"--num-cpus={config.cpus}"]
     path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"  # where jobs find this Python
-    environment = os.environ | {ONLY_LOOPBACK: "0", "RAY_TMPDIR": temporary, "PATH": path}
+    environment = {NO_TASK_EVENTS: "0"} | os.environ | {ONLY_LOOPBACK: "0", "RAY_TMPDIR": temporary, "PATH": path}
     with open(os.open(state.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as log:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True

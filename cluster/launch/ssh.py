@@ -20,6 +20,7 @@ from cluster.launch.config import ClusterConfig
 from cluster.launch.ports import free_port
 from cluster.launch.state import ClusterState, LaunchError
 from cluster.launch.token import make_token
+from cluster.local_ray import NO_TASK_EVENTS
 
 TUNNEL = 30.0  # seconds in which the way to the head must be open
 
@@ -48,6 +49,7 @@ def launcher_file(config: ClusterConfig, state: ClusterState) -> dict[str, Any]:
     ray = f"{quote(ssh.folder)}/.venv/bin/ray"
     token = f".ocelot/clusters/{config.name}/token"
     environment = f'RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$HOME/{token}" RAY_USAGE_STATS_ENABLED=0'
+    environment += f" {NO_TASK_EVENTS}=0"
     path = f'PATH={quote(ssh.folder)}/.venv/bin:"$PATH"'
     begin = f"ulimit -n 65536 2>/dev/null; cd {quote(ssh.folder)}; {environment} {path} {ray} start"
     cpus = "" if config.cpus is None else f" --num-cpus={config.cpus}"

@@ -59,7 +59,7 @@ def with_soak(page: str, result: Mapping[str, Any]) -> str:
     cores = result["environment"]["hardware"]["cores"]
     wrong = "; ".join(result["wrong"]) or "nothing"
     lines = [
-        f"{result['minutes']:.0f} minutes on {cores} cores, {counted.total()} faults: "
+        f"{result['minutes']:.0f} minutes on {cores} core{'s' if cores > 1 else ''}, {counted.total()} faults: "
         + "; ".join(f"{name} ({count})" for name, count in sorted(counted.items()))
         + f". What went wrong: {wrong}.",
         "",

@@ -10,6 +10,7 @@ import psutil
 from cluster.bench.processes import processes
 
 LEAST = 32.0  # MiB an hour that are no leak, whatever the size: allocators, caches, noise
+RAYS = "Ray: "  # begins the names of processes that are Ray's
 SHARE = 0.1  # of a process's size that it may grow in an hour
 
 
@@ -66,7 +67,10 @@ class Memory:
             for name, process in processes(psutil.Process(root)):
                 try:
                     key, rss = (process.pid, process.create_time()), process.memory_info().rss / 2**20
-                    life = self._lives.setdefault(key, Life(_own_name(name, process), process.pid))
+                    own = _own_name(name, process)
+                    life = self._lives.setdefault(key, Life(own, process.pid))
+                    if life.name.startswith(RAYS):  # until an actor has its title, it is one of Ray's workers
+                        life.name = own
                 except psutil.NoSuchProcess:
                     continue
                 if rss:  # a zombie has none
@@ -113,4 +117,4 @@ def _own_name(name: str, process: psutil.Process) -> str:
         return name.split(" ")[0] if name.startswith("actor ") else name
     words = process.cmdline()
     script = next((word for word in words if word.endswith(".py")), words[0] if words else process.name())
-    return f"Ray: {Path(script).stem}" if "ray" in script else process.name()
+    return f"{RAYS}{Path(script).stem}" if "ray" in script else process.name()
