@@ -13,6 +13,7 @@ from cluster.config_files import ConfigError, load
 from cluster.interrupt import Interrupted, StopRequest
 from cluster.pretrain import pretrain
 from cluster.rundir import RunDirectory
+from learner.learner import Learner
 from policy import checkpoint
 from policy.errors import OcelotError
 from tests.cluster.small import CARTPOLE, FINETUNE, PRETRAIN, changed, write
@@ -55,7 +56,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_bit(tmp_path, changes, monkeypatc
     assert saved.text.model == Path(changes["text"]).read_bytes()  # a person's tokenizer travels along
     stop = StopRequest()
     monkeypatch.setattr(driver, "stop_on_signals", lambda: _Given(stop))
-    updates, seen = driver.Learner.update, []
+    updates, seen = Learner.update, []
 
     def update(learner, fetch):
         stop.requested = learner.updates == 6
@@ -66,10 +67,11 @@ def test_a_run_that_was_stopped_goes_on_to_the_bit(tmp_path, changes, monkeypatc
 
         return updates(learner, watched)
 
-    monkeypatch.setattr(driver.Learner, "update", update)
+    monkeypatch.setattr(Learner, "update", update)
     parted = run_of(tmp_path, run__name="parted", **changes)
     with pytest.raises(Interrupted):
         pretrain(*parted)
+    stop.requested = False
     pretrain(*parted)
     assert weights(parted[1]) == weights(whole[1])
     assert {"text/shapes", "captions/shapes", CARTPOLE} <= {window.task for window in seen}
