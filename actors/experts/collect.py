@@ -15,7 +15,7 @@ from actors.experts import blocks, files, registry
 from actors.experts.filtering import choose
 from actors.experts.play import Episode, play
 from actors.experts.references import measured
-from actors.experts.types import EXPERT, MEDIUM, MIXED, Expert, ExpertError
+from actors.experts.types import EXPERT, Expert, ExpertError, played_by
 from actors.experts.versions import versions
 from policy.layout import Layout
 from policy.text import TextTokenizer
@@ -119,8 +119,7 @@ class Collection:
         return self.dataset_id
 
     def _players(self, seed: int) -> list[Expert]:
-        qualities = (MEDIUM, EXPERT) if self.quality == MIXED else (self.quality,)
-        return [registry.expert(self.layout, one, seed + place) for place, one in enumerate(qualities)]
+        return [registry.expert(self.layout, one, seed + place) for place, one in enumerate(played_by(self.quality))]
 
     def size(self, block: int) -> int:
         """Episodes of a block."""

@@ -8,7 +8,7 @@ from actors.experts import files
 from actors.experts.network import Network
 from actors.experts.players import NetworkExpert, RandomExpert
 from actors.experts.scripted import scripted
-from actors.experts.types import EXPERT, MEDIUM, MIXED, QUALITIES, RANDOM, Expert, ExpertError
+from actors.experts.types import EXPERT, MEDIUM, MIXED, QUALITIES, RANDOM, Expert, ExpertError, played_by
 from policy.layout import Layout
 
 
@@ -44,7 +44,7 @@ def expert(layout: Layout, quality: str, seed: int) -> Expert:
 
 def weights(task: str, quality: str) -> list[str]:
     """SHA-256 of the networks that play a quality's demonstrations, in hexadecimal; none for scripted players."""
-    paths = [_network(task, one) for one in ((MEDIUM, EXPERT) if quality == MIXED else (quality,))]
+    paths = [_network(task, one) for one in played_by(quality)]
     return [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path is not None]
 
 

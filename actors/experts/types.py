@@ -16,6 +16,11 @@ from a policy whose training was stopped half way, `expert` is the best player t
 medium-expert: every second episode is the expert's, the others are medium."""
 
 
+def played_by(quality: str) -> tuple[str, ...]:
+    """Qualities of the players whose episodes demonstrations of this quality are, in their turn."""
+    return (MEDIUM, EXPERT) if quality == MIXED else (quality,)
+
+
 class ExpertError(OcelotError):
     """An expert that does not exist, cannot be loaded, or could not be trained."""
 
