@@ -20,9 +20,10 @@ from cluster.texts import weights as shares_of
 from learner.learner import Learner
 from learner.schedule import Schedule
 from learner.shards import let_go
+from learner.types import MemoryFullError
 from learner.view import View
 from learner.workers import Alone, Workers
-from policy.errors import OcelotError
+from policy.devices import best
 from replay.batch import collate
 from replay.mixing import shares
 from replay.pretraining import DemonstrationStream
@@ -32,10 +33,6 @@ HELD_OUT_WINDOWS = 32  # of each task, but fewer of each where tasks are many:
 HELD_OUT_IN_ALL = 256
 HELD_OUT_AT_ONCE = 32  # windows of one forward pass
 STREAM = "stream.json"  # position of the demonstrations, beside the training state
-
-
-class MemoryFullError(OcelotError):
-    """A GPU without room for an update."""
 
 
 class Stop(Protocol):
@@ -71,7 +68,7 @@ class Trainee:
         begin: policy and tasks.
         resume: a checkpoint of this run to go on from, whatever the number of workers that made it.
         workers: who trains together; every one sees the same stream of windows and takes its own of each batch.
-        device: where to train.
+        device: where to train; None: on a GPU if there is one.
 
     Raises:
         OcelotError: what a person can put right.
@@ -84,7 +81,7 @@ class Trainee:
         begin: Start,
         resume: Path | None,
         workers: Workers | None = None,
-        device: str = "cpu",
+        device: str | None = None,
     ):
         self._config = config
         self._begin = begin
@@ -100,7 +97,7 @@ class Trainee:
                 config.learner,
                 schedule,
                 config.run.seed,
-                device,
+                device or best(),
                 self._workers,
                 sharded=config.parallel.sharding == "full",
             )

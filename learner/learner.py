@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from learner import optimiser, shards, state
+from learner import memory, optimiser, shards, state
 from learner.clipping import Clipping
 from learner.config import LearnerConfig
 from learner.distributions import distributions
@@ -64,6 +64,7 @@ class Learner:
 
     Raises:
         ScheduleError: a task without a return scale that the schedule needs, or a batch that the workers cannot share.
+        MemoryFullError: the device has too little memory, as `learner.memory.check` says.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Learner:
         self.schedule = schedule
         self.tasks = tasks
         self.device = torch.device(device)
+        memory.check(policy, config, schedule, self.device, self.workers.size, sharded)
         self.policy = policy.to(self.device).train()
         self.policy.transformer.checkpointing = config.checkpointing
         self.sharded = sharded

@@ -23,6 +23,10 @@ class DivergedError(OcelotError):
     """A loss or gradient that is not finite."""
 
 
+class MemoryFullError(OcelotError):
+    """A device without room for training."""
+
+
 @dataclass(frozen=True)
 class TaskInfo:
     """What the learner knows of a task beside its tokens."""

@@ -14,10 +14,10 @@ from cluster.parallel.check import ParallelError, check, crowded
 from cluster.pretrain import pretrain
 from cluster.rundir import RunDirectory
 from cluster.start import fresh
-from cluster.trainee import MemoryFullError, Trainee
+from cluster.trainee import Trainee
 from learner.config import ParallelConfig
 from learner.learner import Learner
-from learner.types import ScheduleError
+from learner.types import MemoryFullError, ScheduleError
 from policy import checkpoint
 from replay.errors import DatasetError
 from tests.cluster.processes_of import scalars
