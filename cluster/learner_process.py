@@ -65,6 +65,7 @@ class LearnerProcess:
     ):
         import torch
 
+        from policy.devices import best
         from replay.feeder import Feeder
         from replay.interface import connect
         from replay.pretraining import DemonstrationStream
@@ -74,7 +75,7 @@ class LearnerProcess:
         torch.set_num_threads(config.run.learner_threads)
         schedule = Schedule(config.schedule)
         self._start = start
-        self._learner = Learner(start.model, start.tasks, config.learner, schedule, config.run.seed)
+        self._learner = Learner(start.model, start.tasks, config.learner, schedule, config.run.seed, best())
         self._learner.incarnation = incarnation
         if resume is not None:
             self._learner.restore(resume / TRAINING_STATE, incarnation)

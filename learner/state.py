@@ -94,7 +94,7 @@ def restore_optimiser(learner: "Learner", folder: Path) -> None:
 def _read(learner: "Learner", folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     try:
         scalars = json.loads((folder / "state.json").read_text())
-        whole = {} if shard_files.there(folder) else load_file(folder / FILE, device=str(learner.device))
+        whole = {} if shard_files.there(folder) else load_file(folder / FILE)
         return whole, scalars
     except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise CheckpointError(
@@ -124,7 +124,8 @@ def _restore_moments(learner: "Learner", tensors: dict[str, torch.Tensor], folde
             raise CheckpointError(f"{folder}: training state of another policy: {prefix}{wrong[0]} has another shape")
         if moments:
             learner.optimiser.state[parameter] = {
-                key: shards.part_of(value, parameter) if value.dim() else value for key, value in moments.items()
+                key: shards.part_of(value, parameter) if value.dim() else value
+                for key, value in ((key, value.to(parameter.device)) for key, value in moments.items())
             }
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from policy.config import PolicyConfig
+from policy.devices import best
 from policy.dtypes import fastest
 from policy.engine import Engine
 from policy.errors import OcelotError
@@ -74,7 +75,7 @@ class PolicyServer:
         rebuild_share: float = 0.1,
     ):
         torch.set_num_threads(1)  # the engine's threads have one each; nothing else here computes
-        model = Policy(config).to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        model = Policy(config).to(device or best())
         version = Version(*version)
         self._engine = Engine(
             model,

@@ -297,20 +297,6 @@ def test_a_slot_that_does_not_exist_is_refused():
         Engine(policy(), 4).act([asked])
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_cached_logits_equal_a_full_recompute_on_a_gpu(dtype):
-    model = policy().to("cuda")
-    engine = Engine(model, 9, dtype)
-    twin = Engine(policy(), 9, torch.float64)
-    for step in range(20):
-        asked = request(np.random.default_rng(step), slots=9, reset=step == 0, temperature=0.0)
-        first, second = engine.act([asked])[0], twin.act([asked])[0]
-        assert np.array_equal(first.tokens, second.tokens)
-        assert np.abs(first.log_probs - second.log_probs).max() < TOLERANCES[torch.float32]
-
-
 def test_the_number_format_is_chosen_by_measurement():
     assert fastest(policy(torch.float32)) in (torch.float32, torch.bfloat16)
 
