@@ -13,6 +13,7 @@ import numpy as np
 
 from cluster.config import PretrainConfig
 from cluster.early_stopping import EarlyStopping
+from cluster.room import room
 from cluster.rundir import writing
 from cluster.start import TRAINING_STATE, Start
 from cluster.texts import TEXT, text_corpora
@@ -22,7 +23,6 @@ from learner.schedule import Schedule
 from learner.shards import let_go
 from learner.view import View
 from learner.workers import Alone, Workers
-from policy.errors import OcelotError
 from replay.batch import collate
 from replay.mixing import shares
 from replay.pretraining import DemonstrationStream
@@ -32,10 +32,6 @@ HELD_OUT_WINDOWS = 32  # of each task, but fewer of each where tasks are many:
 HELD_OUT_IN_ALL = 256
 HELD_OUT_AT_ONCE = 32  # windows of one forward pass
 STREAM = "stream.json"  # position of the demonstrations, beside the training state
-
-
-class MemoryFullError(OcelotError):
-    """A GPU without room for an update."""
 
 
 class Stop(Protocol):
@@ -93,7 +89,7 @@ class Trainee:
         texts = text_corpora(config, begin.text, context)
         known = begin.tasks | dict.fromkeys(texts, TEXT)
         schedule = Schedule(config.schedule)
-        with self._room():
+        with room(self._config):
             self.learner = Learner(
                 begin.model,
                 known,
@@ -140,7 +136,7 @@ class Trainee:
         """
         sums: dict[str, float] = defaultdict(float)
         seen: dict[str, int] = defaultdict(int)
-        with self._room():
+        with room(self._config):
             for _ in range(count):
                 if any(self._workers.gather(bool(stop))):
                     break
@@ -210,31 +206,3 @@ class Trainee:
         objective = self.learner.schedule.at(self.learner.updates - 1).objective
         values = self.learner.distributions.items()
         return {f"losses/{objective}/{name}": value.float().cpu().numpy() for name, value in values}
-
-    def _room(self) -> "_Room":
-        return _Room(self._config)
-
-
-class _Room:
-    """Turns a GPU's full memory into an error that says what would fit."""
-
-    def __init__(self, config: PretrainConfig):
-        self._config = config
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type | None, error: BaseException | None, *_: object) -> None:
-        import torch
-
-        if not isinstance(error, torch.OutOfMemoryError):
-            return
-        parallel, learner = self._config.parallel, self._config.learner
-        batch = max(entry.batch // parallel.workers for entry in self._config.schedule)
-        raise MemoryFullError(
-            f"the GPU has no room for this: {str(error).splitlines()[0]} The last checkpoint stands, and the same "
-            f"command goes on from it with a higher learner.accumulation (now {learner.accumulation} for {batch} "
-            "windows), with learner.checkpointing true, with parallel.sharding full, or with more parallel.workers "
-            f"(now {parallel.workers}); a smaller batch in the schedule, a shorter policy.context or a smaller policy "
-            "need another --name"
-        ) from error

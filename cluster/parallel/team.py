@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from cluster.environment import cores
 from cluster.local_ray import THREAD_VARIABLES, get, kill, start
 from cluster.parallel.check import ParallelError, check, crowded
 from cluster.parallel.mailbox import Mailbox
+from cluster.parallel.meeting import PATIENCE, WAYS, loopback
 from cluster.parallel.member import Mission, member
 from cluster.start import Start, without_weights
 from cluster.telling import warn
@@ -23,10 +23,7 @@ from cluster.trainee import Stop, Updates
 from policy.errors import OcelotError
 
 LOOK = 0.1  # seconds between looks at the workers
-PATIENCE = 600  # seconds that a worker waits for another before it gives up
 END = 20.0  # seconds that workers have to end
-WAYS = {"gloo": "gloo", "nccl": "cpu:gloo,cuda:nccl"}
-"""What torch.distributed is told by `parallel.backend`; figures are told on the CPU in either."""
 
 
 class Team:
@@ -166,9 +163,8 @@ def _variables(threads: int) -> dict[str, str]:
     import ray
 
     found = dict.fromkeys(THREAD_VARIABLES, str(threads))
-    loopback = [name for _, name in socket.if_nameindex() if name in ("lo", "lo0")]
-    if loopback and ray.util.get_node_ip_address() == "127.0.0.1":  # else gloo listens where other machines reach it
-        found["GLOO_SOCKET_IFNAME"] = loopback[0]
+    if ray.util.get_node_ip_address() == "127.0.0.1":  # else gloo listens where other machines reach it
+        found["GLOO_SOCKET_IFNAME"] = loopback()
     return found
 
 

@@ -12,9 +12,10 @@ from cluster.config_files import load
 from cluster.interrupt import Interrupted
 from cluster.parallel.check import ParallelError, check, crowded
 from cluster.pretrain import pretrain
+from cluster.room import MemoryFullError
 from cluster.rundir import RunDirectory
 from cluster.start import fresh
-from cluster.trainee import MemoryFullError, Trainee
+from cluster.trainee import Trainee
 from learner.config import ParallelConfig
 from learner.learner import Learner
 from learner.types import ScheduleError
@@ -129,6 +130,10 @@ def test_more_workers_than_gpus_are_refused():
     with pytest.raises(ParallelError, match=r"there are 0 GPUs: set parallel.backend to gloo"):
         check(ParallelConfig(4, "nccl"), gpus=0.0, nccl=True)
     check(ParallelConfig(4, "nccl"), gpus=4.0, nccl=True)
+    with pytest.raises(ParallelError, match=r"one to the policy servers, and there are 4 GPUs: .* to at most 3, or"):
+        check(ParallelConfig(4, "nccl"), gpus=4.0, nccl=True, serving=True)
+    check(ParallelConfig(3, "nccl"), gpus=4.0, nccl=True, serving=True)
+    check(ParallelConfig(1, "nccl"), gpus=1.0, nccl=True, serving=True)
     check(ParallelConfig(4, "gloo"), gpus=0.0, nccl=False)
 
 
