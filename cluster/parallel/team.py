@@ -24,6 +24,7 @@ from policy.errors import OcelotError
 
 LOOK = 0.1  # seconds between looks at the workers
 END = 20.0  # seconds that workers have to end
+VERDICT = 60.0  # seconds that Ray Train has to see why a worker raised an error
 
 
 class Team:
@@ -102,10 +103,24 @@ class Team:
             if stop and not stopped:
                 self._mailbox.stop.remote()
                 stopped = True
-        return get(answer)
+        try:
+            return get(answer)
+        except ray.exceptions.RayTaskError:
+            self._thread.join(VERDICT)
+            if self._death() is None:
+                raise
+            raise self._died() from None  # what was raised is that others have lost the one that died
+
+    def _death(self) -> Exception | None:
+        """What Ray Train says of a worker whose process has ended; None when it knows of none."""
+        import ray
+
+        failures = getattr(self._error, "worker_failures", {}).values()
+        causes = [getattr(each, "health_check_failure", None) for each in failures]
+        return next((each for each in causes if isinstance(each, ray.exceptions.RayActorError)), None)
 
     def _died(self) -> OcelotError:
-        lines = [line for line in str(self._error).splitlines() if line.strip()]
+        lines = [line for line in str(self._death() or self._error).splitlines() if line.strip()]
         return ParallelError(
             f"a training worker ended ({lines[-1] if lines else 'without a word'}). If it was killed, the machine may "
             "be out of memory: fewer parallel.workers, or a smaller policy or batch. The same command goes on from the "

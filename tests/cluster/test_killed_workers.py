@@ -12,11 +12,15 @@ import pytest
 from cluster.config import FinetuneConfig
 from cluster.config_files import load
 from cluster.finetune import finetune
+from cluster.parallel.check import ParallelError
+from cluster.pretrain import pretrain
 from cluster.rundir import RunDirectory
 from tests.cluster.processes_of import find, scalars
 from tests.cluster.small import FINETUNE, PRETRAIN, changed, write
+from tests.cluster.test_parallel import same
+from tests.cluster.test_pretrain import run_of
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
@@ -40,6 +44,20 @@ def kills(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], list[float]]:
         return killed
 
     return after
+
+
+def test_pretraining_ends_at_once_and_the_same_command_goes_on(pretrained, ray_cluster, tmp_path, kills):
+    config, run = run_of(tmp_path, parallel__workers=2, run__checkpoint_every=3)
+    killed = kills("ray::RayTrainWorker", 6)
+    with pytest.raises(ParallelError, match=r"a training worker ended .* The same command goes on from the last"):
+        pretrain(config, run)
+    assert time.monotonic() - killed[0] < 60.0  # seconds, where nothing else is at work
+    latest = run.latest_checkpoint()
+    assert latest is not None
+    assert latest.name == "step_000006"
+
+    assert pretrain(config, run).name == "step_000012"
+    same(run, pretrained, since=6)
 
 
 def test_all_learners_are_replaced_when_one_dies(demonstrations, ray_cluster, tmp_path, kills):
