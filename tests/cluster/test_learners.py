@@ -1,5 +1,6 @@
 """Several learners of a fine-tuning run: the losses of one, waiting together, and nobody who waits for the dead."""
 
+import errno
 import os
 import pickle
 import threading
@@ -12,11 +13,13 @@ import pytest
 import ray
 import torch
 from torch import distributed, multiprocessing
+from torch.distributed.checkpoint import HuggingFaceStorageWriter
 
 from cluster import learners as module
 from cluster.config import FinetuneConfig
 from cluster.learner_process import LearnerProcess, Updates, together
 from cluster.learners import Learners
+from cluster.rundir import DiskFull
 from cluster.start import Start
 from policy import checkpoint
 from policy.model import Policy
@@ -41,9 +44,9 @@ class Given:
         self.fault: Exception | None = None
 
     def sample(self, table: str, count: int, timeout: float) -> list[Trajectory]:
-        if self.fault is not None:
+        if (fault := self.fault) is not None:
             time.sleep(0.05)
-            raise self.fault
+            raise fault
         places = range(self._next, self._next + count * self._size, self._size)
         self._next = places.stop
         return [self._windows[place % len(self._windows)] for place in places]
@@ -77,6 +80,12 @@ def member(rank: int, folder: Path) -> None:
         process = learner(Given(rank, 2), rank, folder / f"meeting {sharding}", workers=2, sharding=sharding)
         found[sharding] = trained(process), process.weights()
         process.save(folder / sharding, {"updates": UPDATES})
+        if sharding == "full":
+            if rank:
+                setattr(HuggingFaceStorageWriter, "write_data", on_a_full_disk)  # noqa: B010  # mypy knows its type
+            with pytest.raises(DiskFull):
+                process.save(folder / "never", {"updates": UPDATES})
+            found["after a full disk"] = process.updates(1).version.update
         distributed.destroy_process_group()
     replay = Given(rank, 2)
     process = learner(replay, rank, folder / "meeting", workers=2)
@@ -95,6 +104,10 @@ def member(rank: int, folder: Path) -> None:
             found["after it"] = process.updates(2).version.update
     distributed.destroy_process_group()
     (folder / str(rank)).write_bytes(pickle.dumps(found))
+
+
+def on_a_full_disk(*_: Any) -> Any:
+    raise OSError(errno.ENOSPC, "no space left on device")
 
 
 def stop_once_it_waits(process: LearnerProcess) -> None:
@@ -134,6 +147,11 @@ def test_two_learners_equal_one_at_the_same_global_batch(one, two, sharding):
     for name, value in one[1].items():
         np.testing.assert_allclose(weights[name], value, rtol=0.0, atol=1e-9, err_msg=name)
         np.testing.assert_allclose(saved.model.state_dict()[name].numpy(), value, rtol=0.0, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.timeout(400)
+def test_learners_go_on_after_a_disk_was_full_for_one_of_them(two):
+    assert [found["after a full disk"] for found in two[0]] == [UPDATES + 1, UPDATES + 1]
 
 
 @pytest.mark.timeout(400)
