@@ -264,6 +264,8 @@ class FinetuneConfig(Section):
     """Which updates, in which order, on which data."""
     prompts: PromptsConfig = PromptsConfig()
     """Prompts in training."""
+    parallel: ParallelConfig = ParallelConfig()
+    """Several learners."""
     replay: Annotated[ReplayConfig, BeforeValidator(_with_table_defaults)] = ReplayConfig()
     """Tables and their server."""
     actors: ActorsConfig = ActorsConfig()

@@ -10,15 +10,15 @@ from cluster.board import Board
 from cluster.config import FinetuneConfig
 from cluster.finetune_check import check
 from cluster.interrupt import Interrupted, StopRequest, stop_on_signals
-from cluster.learner_process import Updates
-from cluster.local_ray import ProcessError, connected_ray, control, get, kill, local_ray
+from cluster.learner_process import Updates, together
+from cluster.local_ray import ProcessError, connected_ray, get, local_ray
 from cluster.meters import Meters, histograms
 from cluster.pacing import Pacing
 from cluster.processes import Processes
 from cluster.provenance import weights_hash
 from cluster.run_evaluation import evaluate_run
 from cluster.rundir import DiskFull, RunDirectory, find_checkpoint
-from cluster.serving import together
+from cluster.serving import together as all_servers
 from cluster.start import Start, fresh, from_checkpoint
 from cluster.stopwatch import Stopwatch
 from cluster.telling import warn
@@ -217,17 +217,15 @@ class Loop:
             self.version = Version(self.processes.incarnation, update)
 
     def _updates(self, count: int, stop: StopRequest) -> Updates:
-        import ray
-
-        learner = self.processes.learner
-        asked = learner.updates.remote(count)
+        learners = self.processes.learners
+        asked = learners.updates(count)
         stopped = False
-        while not ray.wait([asked], timeout=LOOK)[0]:
+        while not learners.ended(asked, LOOK):
             self._look(waiting=True)
             if stop and not stopped:
-                control(learner.stop)
+                learners.stop()
                 stopped = True
-        done: Updates = get(asked)
+        done = together(learners.answers(asked))
         for warning in done.warnings:
             warn(warning)
         self.version = done.version
@@ -258,10 +256,10 @@ class Loop:
         import ray
 
         try:
-            waited = get(control(self.processes.learner.waiting), timeout=GIVE_UP)
+            waited = self.processes.learners.waiting(GIVE_UP)
         except ray.exceptions.GetTimeoutError:
             LOG.warning("the learner has not answered for %.0f s and is ended", GIVE_UP)
-            kill(self.processes.learner)  # `_train` sees it in the updates that it asked for
+            self.processes.learners.kill()  # `_train` sees it in the updates that it asked for
             return
         if self.steps >= pacing.steps and waited > GIVE_UP:
             raise ProcessError(
@@ -282,7 +280,7 @@ class Loop:
                 get(published)
             if self._serving is not None and _done(self._serving):
                 stats, self._serving = self._serving, None
-                self._meters.serving(together(get(stats)), self.update)
+                self._meters.serving(all_servers(get(stats)), self.update)
         except ray.exceptions.RayActorError:
             # Weights of a learner that died fail as well, in a server that lives.
             if not self.processes.server_alive():
@@ -371,7 +369,7 @@ class Loop:
     def _save_if_possible(self) -> None:
         """A checkpoint before an error ends the run; the error itself is what matters."""
         try:
-            control(self.processes.learner.stop)  # else saving waits for an update that may wait for windows for ever
+            self.processes.learners.stop()  # else saving waits for an update that may wait for windows for ever
             LOG.info("an error ends the run after checkpoint %s", self._save())
         except Exception as error:
             LOG.warning("no checkpoint before the error that ends the run: %s", error)

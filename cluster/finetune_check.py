@@ -12,10 +12,13 @@ def check(config: FinetuneConfig) -> None:
 
     Raises:
         ProcessError: says which setting to change.
+        ScheduleError: a batch that the learners cannot share.
     """
     from replay.tables import TABLES
 
     schedule = Schedule(config.schedule)
+    for entry in schedule.entries:
+        entry.share(config.parallel.workers)
     unknown = sorted(schedule.tables - set(TABLES))
     if unknown:
         raise ProcessError(f"the schedule draws from table '{unknown[0]}', which is none of {', '.join(TABLES)}")

@@ -1,8 +1,9 @@
-"""The learner as a process of its own: a Learner, the stream of windows that it reads, the feeder of demonstrations."""
+"""A learner as a process of its own: a Learner, the stream of windows that it reads, the feeder of demonstrations."""
 
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,15 @@ from typing import Any
 import numpy as np
 
 from cluster.config import FinetuneConfig
+from cluster.feeding import feeders
+from cluster.parallel.meeting import DEVICES, meet
+from cluster.room import room
 from cluster.rundir import writing
 from cluster.start import TRAINING_STATE, Start
 from learner.learner import Learner
 from learner.schedule import Schedule
+from learner.workers import Alone, Workers
+from policy.errors import OcelotError
 from policy.types import Version
 from replay.errors import ReplayTimeout
 from replay.interface import TableInfo
@@ -41,9 +47,38 @@ class Updates:
     """float32 [n] by name: of each objective's last batch (OBJECTIVE/...), and the ages of its windows (age)."""
 
 
+def together(done: Sequence[Updates]) -> Updates:
+    """What all learners did, as one: losses are those of all already, seconds are the first one's."""
+    first = done[0]
+    replay = {name: sum(each.replay[name] for each in done) for name in first.replay}
+    replay["age"] = _mean([each.replay["age"] for each in done])
+    kinds = dict.fromkeys(name for each in done for name in each.distributions)
+    return Updates(
+        first.version,
+        first.metrics,
+        first.seconds,
+        replay,
+        _mean([each.window_bytes for each in done]),
+        list(dict.fromkeys(warning for each in done for warning in each.warnings)),
+        {
+            kind: np.concatenate([each.distributions[kind] for each in done if kind in each.distributions])
+            for kind in kinds
+        },
+    )
+
+
+def _mean(values: list[float]) -> float:
+    """Of those that are numbers; NaN without any."""
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
+
+
 class LearnerProcess:
     """Made for Ray: calls run in the order in which they were made, so `weights` are those of the updates before it.
     Only `waiting` and `stop` go past them, in a line of their own.
+
+    Several learners train together: each samples its own share of every batch, and meets the others in `updates`,
+    `weights` and `save`, which all are asked for in the same order. The first one feeds demonstrations to all.
 
     Args:
         start: policy and tasks; the policy is where a run begins that does not resume.
@@ -52,6 +87,8 @@ class LearnerProcess:
         incarnation: of the versions that it publishes.
         resume: a checkpoint of this run to go on from.
         before: the checkpoint that a fresh run starts from, for its optimiser.
+        rank: number of this learner, from 0 on.
+        meeting: the file by which learners meet, as in `meet`; None for one that is alone.
     """
 
     def __init__(
@@ -62,54 +99,41 @@ class LearnerProcess:
         incarnation: int,
         resume: Path | None = None,
         before: Path | None = None,
+        rank: int = 0,
+        meeting: Path | None = None,
     ):
         import torch
 
         from policy.devices import best
-        from replay.feeder import Feeder
         from replay.interface import connect
-        from replay.pretraining import DemonstrationStream
-        from replay.prompts import PromptWindows
         from replay.stream import WindowStream
 
         torch.set_num_threads(config.run.learner_threads)
         schedule = Schedule(config.schedule)
         self._start = start
-        self._learner = Learner(start.model, start.tasks, config.learner, schedule, config.run.seed, best())
+        self._config = config
+        self._workers: Workers = Alone() if meeting is None else meet(config.parallel, rank, meeting)
+        self._learner = Learner(
+            start.model,
+            start.tasks,
+            config.learner,
+            schedule,
+            config.run.seed,
+            best() if config.parallel.alone else DEVICES[config.parallel.backend],
+            self._workers,
+            sharded=config.parallel.sharding == "full",
+        )
         self._learner.incarnation = incarnation
         if resume is not None:
             self._learner.restore(resume / TRAINING_STATE, incarnation)
         elif before is not None and config.learner.optimiser_at_switch == "keep":
             self._learner.restore_optimiser(before / TRAINING_STATE)
         self._replay = connect(replay, config.replay.patience)
-        self._feeders: list[Feeder] = []
         tables = sorted(schedule.tables)
         self._stream = WindowStream(
             self._replay, tables, max_policy_lag=config.replay.max_policy_lag, patience=config.replay.patience
         )
-        if "expert" in tables:
-            # Here and not in the driver, for each process that holds a Reverb client pays 0.45 GB for it.
-            demonstrations = DemonstrationStream(
-                {task.name: task.datasets for task in config.tasks if task.datasets},
-                start.layouts,
-                start.model.config.context,
-                {task.name: task.weight for task in config.tasks},
-                # A learner that comes back begins elsewhere in the data: not all over again.
-                config.run.seed if incarnation == 1 else _seed(config.run.seed, incarnation),
-                attention_steps=start.model.config.attention_steps,
-                prompts=config.prompts.share,
-                prompt_steps=config.prompts.steps,
-            )
-            self._feeders.append(Feeder(self._replay, demonstrations))
-        if config.actors.prompts:
-            prompts = PromptWindows(
-                {task.name: task.datasets for task in config.tasks},
-                start.layouts,
-                start.model.config.context,
-                config.run.seed,
-                config.prompts.steps,
-            )
-            self._feeders.append(Feeder(self._replay, prompts, "prompts"))
+        self._feeders = feeders(config, start, self._replay, incarnation) if rank == 0 else []
         self._waiting_since: float | None = None
         self._stop = threading.Event()
         self._seconds = {"update": 0.0, "wait": 0.0}
@@ -122,6 +146,7 @@ class LearnerProcess:
         Raises:
             DivergedError: a loss that is not finite.
             ReplayError: the tables are gone.
+            MemoryFullError: the GPU has no room for an update.
         """
         sums: dict[str, float] = defaultdict(float)
         seen: dict[str, int] = defaultdict(int)
@@ -131,7 +156,8 @@ class LearnerProcess:
             self._windows.clear()
             began, waited = time.perf_counter(), self._seconds["wait"]
             try:
-                metrics = self._learner.update(self._fetch)
+                with room(self._config):
+                    metrics = self._learner.update(self._fetch)
             except _StoppedError:
                 break
             self._seconds["update"] += time.perf_counter() - began - (self._seconds["wait"] - waited)
@@ -156,8 +182,8 @@ class LearnerProcess:
         """Of the weights as they are now."""
         return self._learner.version
 
-    def weights(self) -> dict[str, np.ndarray]:
-        """The weights that act, at the last update."""
+    def weights(self) -> dict[str, np.ndarray] | None:
+        """The weights that act, at the last update; None from any learner but the first."""
         return self._learner.weights()
 
     def tables(self) -> dict[str, TableInfo]:
@@ -167,8 +193,11 @@ class LearnerProcess:
     def save(self, folder: Path, extra: dict[str, Any]) -> None:
         """Writes a checkpoint's files: what acting needs, and the training state."""
         version = list(self._learner.version)
+        whole = self._learner.whole()  # first, for a learner that finds the disk full meets nobody any more
         with writing(folder):
-            self._start.save(folder, self._learner.published(), {"version": version, **extra})
+            if self._workers.rank == 0:
+                assert whole is not None
+                self._start.save(folder, whole, {"version": version, **extra})
             self._learner.save(folder / TRAINING_STATE)
 
     def waiting(self) -> float:
@@ -188,29 +217,40 @@ class LearnerProcess:
     def _fetch(self, table: str, count: int) -> list[Trajectory]:
         began = time.perf_counter()
         self._waiting_since = time.monotonic()
+        windows: list[Trajectory] = []
         try:
             while True:
-                if self._stop.is_set():
-                    raise _StoppedError
-                try:
-                    windows = self._stream.windows(table, count, timeout=0.5)
+                error: Exception | None = _StoppedError() if self._stop.is_set() else None
+                if not windows and error is None:
+                    try:
+                        windows = self._sampled(table, count)
+                    except OcelotError as raised:
+                        error = raised
+                # Learners wait for windows together: one that stops, or whose tables are gone, tells the others.
+                told = self._workers.gather((bool(windows), error))
+                for _, error in told:
+                    if error is not None:
+                        raise error
+                if all(there for there, _ in told):
                     self._windows += windows
                     return windows
-                except ReplayTimeout:
-                    for feeder in self._feeders:
-                        feeder.check()
         finally:
             self._waiting_since = None
             self._seconds["wait"] += time.perf_counter() - began
+
+    def _sampled(self, table: str, count: int) -> list[Trajectory]:
+        """So many windows; none when the table had not enough of them for a moment."""
+        try:
+            return self._stream.windows(table, count, timeout=0.5)
+        except ReplayTimeout:
+            for feeder in self._feeders:
+                feeder.check()
+            return []
 
 
 def _size(window: Trajectory) -> int:
     """Bytes of a window's arrays."""
     return sum(array.nbytes for array in window.to_arrays().values())
-
-
-def _seed(*entropy: int) -> int:
-    return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
 
 class _StoppedError(Exception):

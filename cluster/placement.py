@@ -1,18 +1,21 @@
-"""Where the processes of a run go: learner and policy servers together beside the driver, actors over all nodes."""
+"""Where the processes of a run go: learners and policy servers together beside the driver, actors over all nodes."""
 
 import math
 from typing import Any
 
 from cluster.local_ray import ProcessError
+from cluster.parallel.check import check
+from learner.config import ParallelConfig
 
 ROLES = ("learner", "server")
+ONE = ParallelConfig()
 RESERVE = 60.0  # seconds in which GPUs of the driver's node must be free
 
 
 class Placement:
     """Of one run. Ray must be initialised.
 
-    Learner and policy servers share one placement group on the driver's node, and its GPUs. The replay server is the
+    Learners and policy servers share one placement group on the driver's node, and its GPUs. The replay server is the
     driver's child and so is there too. On a cluster, actors claim CPUs and are spread; those for which there is no CPU
     wait until a node joins.
 
@@ -20,13 +23,16 @@ class Placement:
         cluster: the Ray cluster may have other nodes; False: it is this machine alone, whose cores are not counted.
         actor_cpus: CPUs that each actor claims on a cluster.
         servers: policy servers.
+        parallel: the learners.
 
     Raises:
         ProcessError: the GPUs are on another node, or taken.
+        ParallelError: they are too few for the learners.
     """
 
-    def __init__(self, cluster: bool, actor_cpus: float = 1.0, servers: int = 1):
+    def __init__(self, cluster: bool, actor_cpus: float = 1.0, servers: int = 1, parallel: ParallelConfig = ONE):
         import ray
+        from torch import distributed
 
         self.cluster = cluster
         self._actor_cpus = actor_cpus
@@ -38,11 +44,13 @@ class Placement:
                 f"this machine has no GPU, but {', '.join(with_gpu)} of its cluster has: start the run there, which "
                 "`ocelot cluster submit` does"
             )
-        self._gpus = shares(gpus, servers)
+        check(parallel, gpus, distributed.is_nccl_available(), serving=True)
+        learners = 0 if parallel.backend == "gloo" and parallel.workers > 1 else parallel.workers
+        self._gpus = shares(gpus, servers, learners)
         claims = [{f"node:{here['NodeManagerAddress']}": 0.001} for _ in ROLES]  # ties the group to this node
         for claim, role in zip(claims, ROLES, strict=True):
             if gpus:
-                claim["GPU"] = self._gpus[role] * (servers if role == "server" else 1)
+                claim["GPU"] = self._gpus[role] * {"server": servers, "learner": learners}[role]
         self._group = ray.util.placement_group(claims, strategy="STRICT_PACK")
         if not self._group.wait(RESERVE):
             ray.util.remove_placement_group(self._group)
@@ -52,7 +60,7 @@ class Placement:
             )
 
     def central(self, role: str) -> dict[str, Any]:
-        """Ray's options for the learner or a policy server."""
+        """Ray's options for a learner or a policy server."""
         from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
         strategy = PlacementGroupSchedulingStrategy(self._group, placement_group_bundle_index=ROLES.index(role))
@@ -69,12 +77,17 @@ class Placement:
         ray.util.remove_placement_group(self._group)
 
 
-def shares(gpus: float, servers: int) -> dict[str, float]:
-    """GPUs of the learner and of each policy server: whole ones where there are enough, else parts of one."""
-    if gpus >= 1 + servers:
-        return {"learner": 1.0, "server": 1.0}
-    half = 1.0 if gpus >= 2 else gpus / 2
-    return {"learner": half, "server": math.floor(half / servers * 1000) / 1000}
+def shares(gpus: float, servers: int, learners: int = 1) -> dict[str, float]:
+    """GPUs of each learner and of each policy server: whole ones where there are enough, else parts of one.
+
+    Args:
+        learners: that want a GPU; several never share one, so they are fewer than there are.
+    """
+    if gpus >= learners + servers:
+        return {"learner": min(1.0, learners), "server": 1.0}
+    own = min(1.0, gpus / 2 if learners == 1 else learners)
+    left = min(1.0, gpus - learners * own)
+    return {"learner": own, "server": math.floor(left / servers * 1000) / 1000}
 
 
 def _nodes() -> tuple[dict[str, Any], list[dict[str, Any]]]:

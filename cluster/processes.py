@@ -11,14 +11,17 @@ import numpy as np
 
 from cluster.actor_pool import ActorPool
 from cluster.config import FinetuneConfig
+from cluster.environment import cores
 from cluster.fence import fenced, warn_of
 from cluster.incarnation import next_incarnation
-from cluster.learner_process import LearnerProcess
-from cluster.local_ray import ProcessError, get, kill, start
+from cluster.learners import Learners, learn
+from cluster.local_ray import ProcessError, get
+from cluster.parallel.check import crowded
 from cluster.placement import Placement
 from cluster.rundir import RunDirectory
 from cluster.serving import Servers, put_weights, serve
 from cluster.start import Start
+from cluster.telling import warn
 from learner.schedule import Schedule
 from policy.types import Version
 from replay.checkpoints import keep, put_back
@@ -34,7 +37,7 @@ REPLAY = "replay"  # folder of the run directory, and of a checkpoint
 
 
 class Processes:
-    """Replay, learner, policy server and actors.
+    """Replay, learners, policy server and actors.
 
     Args:
         config: of the run.
@@ -66,12 +69,14 @@ class Processes:
         self._deaths = {"learner": 0, "server": 0}
         """Since the last checkpoint: a run of weeks may lose a process now and then."""
         self.replay: ReplayServer | None = None
-        self.learner: Any = None
+        self.learners = Learners([])
         self.server = Servers([])
         self.pool: ActorPool | None = None
         self._gates: list[Gate] = []
         self._cluster = cluster
-        self._placement = Placement(cluster, config.actors.cpus, config.server.replicas)
+        if warning := crowded(config.parallel, config.run.learner_threads, cores()):
+            warn(warning)
+        self._placement = Placement(cluster, config.actors.cpus, config.server.replicas, config.parallel)
         try:
             self._sealed = fenced(config.replay.backend, cluster, allow_open_replay)
             self._open(resume, update)
@@ -104,13 +109,13 @@ class Processes:
             for number in range(self.config.replay.gates):
                 self._gates.append(Gate(f"gate {number} of {name}", self.replay.address))
             self._from_afar = [gate.address for gate in self._gates]
-        self._start_learner(resume)
+        self.learners = self._start_learners(resume)
         self._published = Version(self.incarnation, update), put_weights(self.begin.model)
         self.server = self._serve()
         self.pool = self._start_actors()
 
     def restore_learner(self) -> int:
-        """A new learner from the newest checkpoint, in place of one that died. Returns its update.
+        """New learners from the newest checkpoint, in place of those of which one died. Returns their update.
 
         Raises:
             ProcessError: when it died too often.
@@ -124,9 +129,9 @@ class Processes:
                 "checkpoint"
             )
         LOG.warning("the learner died; a new one goes on from the last checkpoint")
-        kill(self.learner)
-        self._start_learner(self.run.latest_checkpoint())
-        version = get(self.learner.version.remote())
+        self.learners.kill()
+        self.learners = self._start_learners(self.run.latest_checkpoint())
+        version = self.learners.version()
         self.publish(version)
         return version.update
 
@@ -162,18 +167,18 @@ class Processes:
         LOG.info("the policy server is back")
 
     def publish(self, version: Version) -> list[Any]:
-        """Sends the learner's weights to the policy servers, through Ray's store; returns the calls to wait for.
+        """Sends the learners' weights to the policy servers, through Ray's store; returns the calls to wait for.
 
         Args:
-            version: of the learner after all calls that were made to it.
+            version: of the learners after all calls that were made to them.
         """
-        self._published = version, self.learner.weights.remote()
+        self._published = version, self.learners.weights()
         return self.server.publish(*self._published)
 
     def save(self, folder: Path, extra: dict[str, Any]) -> None:
         """Writes a checkpoint's files, and which replay checkpoint belongs to it."""
         assert self.replay is not None
-        get(self.learner.save.remote(folder, extra))
+        self.learners.save(folder, extra)
         try:
             kept = keep(Path(self.replay.checkpoint()), folder / REPLAY)
             name: str | None = str(kept.relative_to(folder))
@@ -187,7 +192,7 @@ class Processes:
     def tables(self) -> dict[str, TableInfo]:
         """State of replay; empty while its server is away, which only who samples or writes has to wait for."""
         try:
-            return dict(get(self.learner.tables.remote()))
+            return self.learners.tables()
         except ReplayError as error:
             LOG.warning("no figures of replay: %s", error)
             return {}
@@ -208,8 +213,7 @@ class Processes:
         """Ends everything."""
         if self.pool is not None:
             self.pool.stop()
-        if self.learner is not None:
-            kill(self.learner)
+        self.learners.kill()
         self.server.kill()
         for gate in self._gates:
             gate.stop()
@@ -217,21 +221,11 @@ class Processes:
             self.replay.stop()
         self._placement.release()
 
-    def _start_learner(self, resume: Path | None) -> None:
+    def _start_learners(self, resume: Path | None) -> Learners:
         assert self.replay is not None
         self.incarnation = next_incarnation(self.run.path)
-        self.learner = start(
-            LearnerProcess,
-            self.begin,
-            self.config,
-            self.replay.address,
-            self.incarnation,
-            resume,
-            self._before,
-            cpu_threads=self.config.run.learner_threads,
-            control=True,
-            place=self._placement.central("learner"),
-        )
+        where = self._placement.central("learner")
+        return learn(self.begin, self.config, self.replay.address, self.incarnation, resume, self._before, where)
 
     def _serve(self) -> Servers:
         acting, settings = self.config.actors, self.config.server

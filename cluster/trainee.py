@@ -13,6 +13,7 @@ import numpy as np
 
 from cluster.config import PretrainConfig
 from cluster.early_stopping import EarlyStopping
+from cluster.room import room
 from cluster.rundir import writing
 from cluster.start import TRAINING_STATE, Start
 from cluster.texts import TEXT, text_corpora
@@ -20,7 +21,6 @@ from cluster.texts import weights as shares_of
 from learner.learner import Learner
 from learner.schedule import Schedule
 from learner.shards import let_go
-from learner.types import MemoryFullError
 from learner.view import View
 from learner.workers import Alone, Workers
 from policy.devices import best
@@ -90,7 +90,7 @@ class Trainee:
         texts = text_corpora(config, begin.text, context)
         known = begin.tasks | dict.fromkeys(texts, TEXT)
         schedule = Schedule(config.schedule)
-        with self._room():
+        with room(self._config):
             self.learner = Learner(
                 begin.model,
                 known,
@@ -137,7 +137,7 @@ class Trainee:
         """
         sums: dict[str, float] = defaultdict(float)
         seen: dict[str, int] = defaultdict(int)
-        with self._room():
+        with room(self._config):
             for _ in range(count):
                 if any(self._workers.gather(bool(stop))):
                     break
@@ -207,31 +207,3 @@ class Trainee:
         objective = self.learner.schedule.at(self.learner.updates - 1).objective
         values = self.learner.distributions.items()
         return {f"losses/{objective}/{name}": value.float().cpu().numpy() for name, value in values}
-
-    def _room(self) -> "_Room":
-        return _Room(self._config)
-
-
-class _Room:
-    """Turns a GPU's full memory into an error that says what would fit."""
-
-    def __init__(self, config: PretrainConfig):
-        self._config = config
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type | None, error: BaseException | None, *_: object) -> None:
-        import torch
-
-        if not isinstance(error, torch.OutOfMemoryError):
-            return
-        parallel, learner = self._config.parallel, self._config.learner
-        batch = max(entry.batch // parallel.workers for entry in self._config.schedule)
-        raise MemoryFullError(
-            f"the GPU has no room for this: {str(error).splitlines()[0]} The last checkpoint stands, and the same "
-            f"command goes on from it with a higher learner.accumulation (now {learner.accumulation} for {batch} "
-            "windows), with learner.checkpointing true, with parallel.sharding full, or with more parallel.workers "
-            f"(now {parallel.workers}); a smaller batch in the schedule, a shorter policy.context or a smaller policy "
-            "need another --name"
-        ) from error

@@ -239,9 +239,15 @@ class Learner:
         copied.load_state_dict(tensors)
         return copied
 
-    def weights(self) -> dict[str, np.ndarray]:
-        """The weights that act, copied, as float32 arrays by name."""
-        return {name: value.detach().cpu().numpy().copy() for name, value in self.published().state_dict().items()}
+    def weights(self) -> dict[str, np.ndarray] | None:
+        """The weights that act, copied, as float32 arrays by name; None in any worker but the first.
+
+        All workers call it together.
+        """
+        whole = self.whole()
+        if whole is None or self.workers.rank:
+            return None
+        return {name: value.detach().cpu().numpy().copy() for name, value in whole.state_dict().items()}
 
     def save(self, folder: Path) -> None:
         """Writes the training state (everything that a bit-exact continuation needs, the data's position aside).

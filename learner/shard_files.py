@@ -20,9 +20,13 @@ SHARDS, RANDOM, STEPS = "shards", "random.safetensors", "steps.json"
 
 
 def save(learner: "Learner", folder: Path, random: dict[str, torch.Tensor]) -> None:
-    """Writes shards/ (weights, moving average, moments), random.safetensors and steps.json; all workers call it."""
+    """Writes shards/ (weights, moving average, moments), random.safetensors and steps.json; all workers call it.
+
+    Raises:
+        OSError: in all workers, when one of them could not write.
+    """
     from torch.distributed import checkpoint
-    from torch.distributed.checkpoint import HuggingFaceStorageWriter
+    from torch.distributed.checkpoint import CheckpointException, HuggingFaceStorageWriter
 
     folder.mkdir(parents=True, exist_ok=True)
     steps = {}
@@ -34,7 +38,10 @@ def save(learner: "Learner", folder: Path, random: dict[str, torch.Tensor]) -> N
             else:
                 steps[f"optimiser/{name}/{key}"] = float(value)
     writer = HuggingFaceStorageWriter(str(folder / SHARDS), save_distributed=True)
-    checkpoint.save(tensors, storage_writer=writer)
+    try:
+        checkpoint.save(tensors, storage_writer=writer)
+    except CheckpointException as error:
+        raise next(cause for cause, _ in error.failures.values()) from error
     if learner.workers.rank == 0:
         save_file(random, folder / RANDOM)
         (folder / STEPS).write_text(json.dumps(steps))

@@ -9,9 +9,9 @@ class ParallelError(OcelotError):
 
 
 def crowded(parallel: ParallelConfig, threads: int, cores: int) -> str | None:
-    """What to tell a person whose workers have fewer cores than threads, which is slow and no mistake otherwise."""
+    """What to tell a person whose several workers have fewer cores than threads: slow, and no mistake otherwise."""
     wanted = parallel.workers * threads
-    if parallel.backend != "gloo" or wanted <= cores:
+    if parallel.backend != "gloo" or parallel.workers == 1 or wanted <= cores:
         return None
     return (
         f"parallel.workers {parallel.workers} with run.learner_threads {threads} keep {wanted} cores at work, and this "
@@ -19,13 +19,14 @@ def crowded(parallel: ParallelConfig, threads: int, cores: int) -> str | None:
     )
 
 
-def check(parallel: ParallelConfig, gpus: float, nccl: bool) -> None:
+def check(parallel: ParallelConfig, gpus: float, nccl: bool, serving: bool = False) -> None:
     """Refuses what cannot run.
 
     Args:
         parallel: the workers.
         gpus: of the machine or cluster.
         nccl: this PyTorch has it.
+        serving: policy servers need one of the GPUs; they share it with a worker that is alone.
 
     Raises:
         ParallelError: without NCCL, or with more workers than GPUs.
@@ -37,9 +38,12 @@ def check(parallel: ParallelConfig, gpus: float, nccl: bool) -> None:
             "parallel.backend is nccl, and the PyTorch that is installed has no NCCL: install one for CUDA (on Linux), "
             "or set parallel.backend to gloo, which trains on CPUs"
         )
-    if parallel.workers > gpus:
-        cure = f"set parallel.workers to at most {int(gpus)}, or " if gpus >= 1 else ""
+    beside = serving and parallel.workers > 1
+    if parallel.workers + beside > gpus:
+        most = max(int(gpus) - beside, min(1, int(gpus)))
+        cure = f"set parallel.workers to at most {most}, or " if most else ""
         raise ParallelError(
-            f"parallel.workers is {parallel.workers} with backend nccl, which gives each worker a GPU of its own, and "
-            f"there are {gpus:g} GPUs: {cure}set parallel.backend to gloo, which trains on CPUs"
+            f"parallel.workers is {parallel.workers} with backend nccl, which gives each worker a GPU of its own"
+            f"{' and leaves one to the policy servers' if beside else ''}, and there are {gpus:g} GPUs: "
+            f"{cure}set parallel.backend to gloo, which trains on CPUs"
         )

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from cluster.environment import cores
 from cluster.local_ray import THREAD_VARIABLES, get, kill, start
 from cluster.parallel.check import ParallelError, check, crowded
 from cluster.parallel.mailbox import Mailbox
+from cluster.parallel.meeting import PATIENCE, WAYS, loopback
 from cluster.parallel.member import Mission, member
 from cluster.start import Start, without_weights
 from cluster.telling import warn
@@ -23,10 +23,8 @@ from cluster.trainee import Stop, Updates
 from policy.errors import OcelotError
 
 LOOK = 0.1  # seconds between looks at the workers
-PATIENCE = 600  # seconds that a worker waits for another before it gives up
 END = 20.0  # seconds that workers have to end
-WAYS = {"gloo": "gloo", "nccl": "cpu:gloo,cuda:nccl"}
-"""What torch.distributed is told by `parallel.backend`; figures are told on the CPU in either."""
+VERDICT = 60.0  # seconds that Ray Train has to see why a worker raised an error
 
 
 class Team:
@@ -105,10 +103,24 @@ class Team:
             if stop and not stopped:
                 self._mailbox.stop.remote()
                 stopped = True
-        return get(answer)
+        try:
+            return get(answer)
+        except ray.exceptions.RayTaskError:
+            self._thread.join(VERDICT)
+            if self._death() is None:
+                raise
+            raise self._died() from None  # what was raised is that others have lost the one that died
+
+    def _death(self) -> Exception | None:
+        """What Ray Train says of a worker whose process has ended; None when it knows of none."""
+        import ray
+
+        failures = getattr(self._error, "worker_failures", {}).values()
+        causes = [getattr(each, "health_check_failure", None) for each in failures]
+        return next((each for each in causes if isinstance(each, ray.exceptions.RayActorError)), None)
 
     def _died(self) -> OcelotError:
-        lines = [line for line in str(self._error).splitlines() if line.strip()]
+        lines = [line for line in str(self._death() or self._error).splitlines() if line.strip()]
         return ParallelError(
             f"a training worker ended ({lines[-1] if lines else 'without a word'}). If it was killed, the machine may "
             "be out of memory: fewer parallel.workers, or a smaller policy or batch. The same command goes on from the "
@@ -166,9 +178,8 @@ def _variables(threads: int) -> dict[str, str]:
     import ray
 
     found = dict.fromkeys(THREAD_VARIABLES, str(threads))
-    loopback = [name for _, name in socket.if_nameindex() if name in ("lo", "lo0")]
-    if loopback and ray.util.get_node_ip_address() == "127.0.0.1":  # else gloo listens where other machines reach it
-        found["GLOO_SOCKET_IFNAME"] = loopback[0]
+    if ray.util.get_node_ip_address() == "127.0.0.1":  # else gloo listens where other machines reach it
+        found["GLOO_SOCKET_IFNAME"] = loopback()
     return found
 
 

@@ -8,6 +8,7 @@ from cluster.actor_pool import _members
 from cluster.config import FinetuneConfig
 from cluster.finetune_check import check
 from cluster.local_ray import ProcessError
+from learner.types import ScheduleError
 from tests.cluster.small import CARTPOLE, FINETUNE, PENDULUM, TASKS, changed
 
 SCHEDULE = [
@@ -32,6 +33,11 @@ def test_a_task_that_is_left_alone_gets_no_actors_and_no_steps():
 def test_every_task_is_played_by_default():
     members = list(_members(config(tasks=TASKS, actors__processes=2)))
     assert [(member.task, member.share) for member in members] == [(CARTPOLE, 0.5), (PENDULUM, 0.5)]
+
+
+def test_learners_that_cannot_share_a_batch_are_refused():
+    with pytest.raises(ScheduleError, match="3 workers cannot share a batch of 8 windows evenly; set batch to 6 or 9"):
+        check(config(parallel__workers=3))
 
 
 @pytest.mark.parametrize(

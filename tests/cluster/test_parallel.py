@@ -129,6 +129,10 @@ def test_more_workers_than_gpus_are_refused():
     with pytest.raises(ParallelError, match=r"there are 0 GPUs: set parallel.backend to gloo"):
         check(ParallelConfig(4, "nccl"), gpus=0.0, nccl=True)
     check(ParallelConfig(4, "nccl"), gpus=4.0, nccl=True)
+    with pytest.raises(ParallelError, match=r"one to the policy servers, and there are 4 GPUs: .* to at most 3, or"):
+        check(ParallelConfig(4, "nccl"), gpus=4.0, nccl=True, serving=True)
+    check(ParallelConfig(3, "nccl"), gpus=4.0, nccl=True, serving=True)
+    check(ParallelConfig(1, "nccl"), gpus=1.0, nccl=True, serving=True)
     check(ParallelConfig(4, "gloo"), gpus=0.0, nccl=False)
 
 

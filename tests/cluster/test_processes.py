@@ -3,6 +3,7 @@ import logging
 import pytest
 import ray
 
+from cluster.learners import Learners
 from cluster.processes import Processes
 from replay.errors import ReplayError
 
@@ -17,7 +18,7 @@ class Learner:
 @pytest.mark.timeout(60)
 def test_a_replay_server_that_is_away_costs_its_figures_and_not_the_run(ray_cluster, caplog):
     processes = Processes.__new__(Processes)
-    processes.learner = ray.remote(num_cpus=0)(Learner).remote()
+    processes.learners = Learners([ray.remote(num_cpus=0)(Learner).remote()])
     with caplog.at_level(logging.WARNING):
         assert processes.tables() == {}
     assert "no figures of replay: the replay server has not answered" in caplog.text
