@@ -28,11 +28,11 @@ def fenced(backend: str, cluster: bool, allow_open: bool) -> bool:
     return False
 
 
-def warn_of(port: int | None) -> None:
-    """Says, in the log and to the person, which port is open; None: none is."""
-    if port is None:
+def warn_of(ports: list[int]) -> None:
+    """Says, in the log and to the person, which ports are open."""
+    if not ports:
         return
     warn(
-        f"replay's port {port} is open on every interface of this machine: whoever reaches it can read and change the "
-        "run's data"
+        f"replay's port {', '.join(map(str, ports))} is open on every interface of this machine: whoever reaches it "
+        "can read and change the run's data"
     )

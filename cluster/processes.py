@@ -103,7 +103,7 @@ class Processes:
             seed=self.config.run.seed,
             sealed=self._sealed,
         )
-        warn_of(self.replay.open_port)
+        warn_of(self.replay.open_ports)
         self._from_afar = [self.replay.address]
         if self._cluster and self.config.replay.backend == "reverb" and self._sealed:
             for number in range(self.config.replay.gates):

@@ -74,14 +74,19 @@ def connect(address: str, patience: float = 60.0) -> Replay:
     """Connects to a store.
 
     Args:
-        address: "reverb://host:port", "reverb://unix:/path" (a socket), "memory://name" (a Ray actor), or
-            "gate://name" (a Ray actor before a Reverb server that is not reached from here). Ray must be initialised.
+        address: "reverb://host:port", "reverb://unix:/path" (a socket), several of these after one another
+            ("reverb://host:port,host:port"), "memory://name" (a Ray actor), or "gate://name" (a Ray actor before a
+            Reverb server that is not reached from here). Ray must be initialised.
         patience: seconds that the server may be gone before calls without a timeout of their own give up.
 
     Raises:
         ReplayError: for an address of another form. A server that is not up (yet) is no error here.
     """
     scheme, _, rest = address.partition("://")
+    if scheme == "reverb" and "," in rest:
+        from replay.shards import Shards
+
+        return Shards([connect(f"reverb://{each}", patience) for each in rest.split(",")])
     if scheme == "reverb" and (rest.startswith("unix:/") or rest.rpartition(":")[2].isdigit()):
         from replay.reverb_backend import ReverbReplay
 

@@ -37,8 +37,9 @@ class MemoryActor:
         self._handle: Any = None
 
     @property
-    def open_port(self) -> None:
+    def open_ports(self) -> list[int]:
         """None: it is reached through Ray alone."""
+        return []
 
     def start(self) -> None:
         """Raises ReplayError when an actor of that name runs already, or the checkpoint found is damaged."""
@@ -55,6 +56,11 @@ class MemoryActor:
             ray.get(self._handle.info.remote(), timeout=START)
         except ray.exceptions.RayError as error:
             raise ReplayError(f"the replay store {self.address} did not start: {error}") from error
+
+    def restart(self) -> None:
+        """Ends what is left of it, and starts it from its last checkpoint. Raises as `start`."""
+        self.stop()
+        self.start()
 
     def alive(self) -> bool:
         try:

@@ -64,9 +64,9 @@ class ReverbProcess:
         return None if self._process is None else self._process.pid
 
     @property
-    def open_port(self) -> int | None:
-        """The port that it has open on every interface; None when it is sealed off."""
-        return self.port if self._socket_folder is None else None
+    def open_ports(self) -> list[int]:
+        """The port that it has open on every interface; none when it is sealed off."""
+        return [self.port] if self._socket_folder is None else []
 
     def start(self) -> None:
         """Starts the process and waits until it serves.
@@ -74,8 +74,8 @@ class ReverbProcess:
         Raises:
             ReplayError: when the port is taken, or the process ends or stays silent; with the end of its log.
         """
-        if self.open_port is not None:
-            _check_free(self.open_port)
+        for port in self.open_ports:
+            _check_free(port)
         self._directory.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self._written, ignore_errors=True)  # cut off half-way, or it would be among the kept ones
         kept = kept_checkpoints(self._directory)
@@ -101,6 +101,11 @@ class ReverbProcess:
                 f"the replay server did not start on port {self.port}: {error}. If its log ({self.log}) speaks of the "
                 f"checkpoint, move {self._directory / KEPT} away to start with an empty store. {self._log_end()}"
             ) from None
+
+    def restart(self) -> None:
+        """Ends what is left of it, and starts it from its last checkpoint. Raises as `start`."""
+        self.stop()
+        self.start()
 
     def alive(self) -> bool:
         """Whether the process runs and answers."""

@@ -21,9 +21,11 @@ class Backend(Protocol):
     address: str
 
     @property
-    def open_port(self) -> int | None: ...
+    def open_ports(self) -> list[int]: ...
 
     def start(self) -> None: ...
+
+    def restart(self) -> None: ...
 
     def alive(self) -> bool: ...
 
@@ -73,9 +75,9 @@ class ReplayServer:
         return self._backend.address
 
     @property
-    def open_port(self) -> int | None:
-        """A port that anybody on the network may read and write replay through; None when there is none."""
-        return self._backend.open_port
+    def open_ports(self) -> list[int]:
+        """Ports that anybody on the network may read and write replay through."""
+        return self._backend.open_ports
 
     def check(self) -> int:
         """Restarts the store if it is dead. Returns how often that happened so far.
@@ -126,8 +128,7 @@ class ReplayServer:
             )
         self._restarts += 1
         LOG.warning("the replay store %s died; restarting it from its last checkpoint", self.address)
-        self._backend.stop()
-        self._backend.start()
+        self._backend.restart()
         LOG.info("the replay store %s is back", self.address)
 
     def _watch(self) -> None:
@@ -151,6 +152,10 @@ def _backend(
         from replay.memory_actor import MemoryActor
 
         return MemoryActor(name, tables, directory, seed)
+    if config.shards > 1:
+        from replay.reverb_shards import ReverbShards
+
+        return ReverbShards(config.shards, config.port, tables, directory, sealed)
     from replay.reverb_process import ReverbProcess
 
     return ReverbProcess(config.port, tables, directory, sealed)

@@ -61,6 +61,8 @@ class ReplayConfig:
     """reverb (a server process; Linux x86-64 and Python up to 3.11) or memory (a Ray actor; anywhere)."""
     port: int = 0
     """Port of a Reverb server that cannot be sealed off, the same over restarts; 0 picks a free one at the start."""
+    shards: int = 1
+    """Reverb servers, each with a part of every table, where one cannot carry all; memory has one store."""
     gates: int = 1
     """Ray actors that pass windows on to Reverb from actors on other machines, each for a part of these actors."""
     tables: dict[str, TableConfig] = field(default_factory=dict)
@@ -78,6 +80,10 @@ class ReplayConfig:
             raise ValueError(f"unknown table '{unknown[0]}'; the tables are {', '.join(TABLES)}")
         if not 0 <= self.port < 65536:
             raise ValueError(f"port {self.port} must lie in [0, 65535]")
+        if self.shards < 1 or (self.shards > 1 and self.backend == "memory"):
+            raise ValueError(f"shards {self.shards} must be at least 1, and 1 with the memory backend")
+        if self.port and self.port + self.shards > 65536:
+            raise ValueError(f"port {self.port} leaves no ports for {self.shards} shards")
         if self.gates < 1:
             raise ValueError(f"{self.gates} gates let no window through; at least 1")
         object.__setattr__(self, "tables", TABLES | self.tables)

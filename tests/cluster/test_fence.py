@@ -24,7 +24,7 @@ try:
     fenced("reverb", cluster=True, allow_open=False)
 except ProcessError as error:
     print("refused:", error)
-warn_of(12345)
+warn_of([12345])
 """
 
 

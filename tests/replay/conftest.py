@@ -36,9 +36,9 @@ def ray_cluster():
     return ray
 
 
-@pytest.fixture(scope="session", params=["store", "actor", "reverb", "gate"])
+@pytest.fixture(scope="session", params=["store", "actor", "reverb", "gate", "shards"])
 def replay(request, tmp_path_factory):
-    """The same tables behind each backend: in this process, a Ray actor, a Reverb process, a gate to one."""
+    """The same tables behind each backend: in this process, a Ray actor, a Reverb process, a gate to one, shards."""
     directory = tmp_path_factory.mktemp(request.param)
     if request.param == "store":
         yield MemoryReplay(MemoryStore(TABLES, directory))
@@ -46,7 +46,7 @@ def replay(request, tmp_path_factory):
     if request.param in ("actor", "gate"):
         request.getfixturevalue("ray_cluster")
     backend = "memory" if request.param == "actor" else "reverb"
-    config = ReplayConfig(backend=backend)
+    config = ReplayConfig(backend=backend, shards=2 if request.param == "shards" else 1)
     with ReplayServer(config, directory, TABLES, name=f"tests-{os.getpid()}") as server:
         gate = Gate(f"tests-gate-{os.getpid()}", server.address) if request.param == "gate" else None
         client = connect(gate.address if gate else server.address, patience=20.0)

@@ -31,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory):
 
 @sealable
 def test_a_sealed_server_has_no_port_on_any_network(server: ReverbProcess):
-    assert server.open_port is None
+    assert not server.open_ports
     assert SEALED_PORT not in {each.laddr.port for each in psutil.net_connections("tcp") if each.status == "LISTEN"}
     for address in ("127.0.0.1", "::1"):
         with pytest.raises(OSError):

@@ -104,7 +104,7 @@ def parts(points: Sequence[Point]) -> list[Part]:
             "windows/s",
             1.0 / (insert + SAMPLES_PER_INSERT * sample),
             items,
-            "shards, which there are not",
+            "`replay.shards`",
         ),
         Part(
             "driver, looking at each actor once a second",
