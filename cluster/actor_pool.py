@@ -21,6 +21,7 @@ LOG = logging.getLogger("ocelot")
 IN_A_ROW = 5  # deaths of one actor, none of which made it through more steps than PROGRESS
 PROGRESS = 1000
 ANSWER = 5.0  # seconds that an actor may take to say where it is
+ARRIVES = 300.0  # seconds that an actor may take to answer for the first time, where none waits for a CPU
 BEGINS = 120.0  # seconds that an actor may be silent before its first step
 WAITED = 60.0  # seconds after which it is said that an actor has no place to run
 
@@ -249,14 +250,15 @@ class ActorPool:
         member.episodes += len(stats.returns)
 
     def _look_at_silence(self, member: Member) -> None:
-        """Replaces an actor that acted and answers no more: frozen, or on a machine that was cut off."""
+        """Replaces an actor that answers no more: frozen, or on a machine that was cut off."""
         silent = time.monotonic() - member.since
         patience = self._config.actors.silent
         if not member.steps:
-            patience = max(patience, BEGINS)  # imports keep it from answering before its first step
-        if member.here and silent > patience:
+            patience = max(patience, BEGINS if member.here else ARRIVES)  # imports keep it from answering
+        may_wait = self._placement.cluster and not member.here  # for a CPU
+        if not may_wait and silent > patience:
             self._bury(member, ProcessError(f"it has not answered for {silent:.0f} s"))
-        elif not member.here and not member.waited_for and silent > WAITED:
+        elif may_wait and not member.waited_for and silent > WAITED:
             member.waited_for = True
             LOG.warning("actor %d (%s) waits for a free CPU in the cluster", member.number, member.task)
 

@@ -1,5 +1,6 @@
 """The memory of every process of a run, sampled while it goes on, and whether it keeps growing."""
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ class Life:
     seconds: list[float] = field(default_factory=list)
     """Since the soak began."""
     rss: list[float] = field(default_factory=list)
-    """Resident set size in MiB, at those times."""
+    """Resident set size in MiB at those times, without memory that processes share by a file of its own."""
 
     def after(self, warm: float) -> tuple[list[float], list[float]]:
         """Times and sizes but for the first `warm` seconds, in which it loads libraries and fills its tables."""
@@ -66,12 +67,12 @@ class Memory:
         try:
             for name, process in processes(psutil.Process(root)):
                 try:
-                    key, rss = (process.pid, process.create_time()), process.memory_info().rss / 2**20
+                    key, rss = (process.pid, process.create_time()), _resident(process) / 2**20
                     own = _own_name(name, process)
                     life = self._lives.setdefault(key, Life(own, process.pid))
                     if life.name.startswith(RAYS):  # until an actor has its title, it is one of Ray's workers
                         life.name = own
-                except psutil.NoSuchProcess:
+                except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
                     continue
                 if rss:  # a zombie has none
                     life.seconds.append(round(now, 1))
@@ -109,6 +110,13 @@ def growth(name: str, lives: Sequence[Life], warm: float, least: float) -> Growt
     together = [size for sizes in warmed for size in sizes]
     most = max(size for life in named for size in life.rss)
     return Growth(name, len(warmed), minutes, sum(together) / len(together), most, 3600.0 * across / square)
+
+
+def _resident(process: psutil.Process) -> int:
+    """Bytes, but for Ray's object store: whoever reads an object has its pages from then on, freed or not, and a
+    successor of its writer puts the next one on other pages. They count for all, and the store's size is fixed."""
+    shared = re.search(r"RssShmem:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
+    return process.memory_info().rss - (1024 * int(shared[1]) if shared else 0)
 
 
 def _own_name(name: str, process: psutil.Process) -> str:

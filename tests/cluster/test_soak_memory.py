@@ -49,12 +49,25 @@ def test_memory_is_that_of_the_process():
     kept = []
     for _ in range(4):
         memory.sample(os.getpid())
-        kept.append(mmap.mmap(-1, 4 * 2**20))  # of its own: an array might lie in what an earlier one has left
+        # Of its own: an array might lie in what an earlier one has left.
+        kept.append(mmap.mmap(-1, 4 * 2**20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
         for _ in range(4 * 2**8):
             kept[-1].write(b"\1" * 4096)
     (own,) = [each for each in memory.lives if each.pid == os.getpid()]
     assert own.name == "driver"
     assert own.rss[-1] - own.rss[0] == pytest.approx(12.0, abs=3.0)
+
+
+def test_what_processes_share_is_nobodys_growth():
+    memory = Memory()
+    memory.sample(os.getpid())
+    shared = mmap.mmap(-1, 64 * 2**20)
+    for _ in range(64 * 2**8):
+        shared.write(b"\1" * 4096)
+    memory.sample(os.getpid())
+    (own,) = [each for each in memory.lives if each.pid == os.getpid()]
+    assert abs(own.rss[-1] - own.rss[0]) < 8.0
+    shared.close()
 
 
 def test_the_page_says_what_grew_and_what_went_wrong():
