@@ -8,8 +8,10 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from policy.action_values import ActionValues
-from policy.cache import CacheView
+from policy.cache import Cache
 from policy.config import PolicyConfig
+from policy.decoder import Decoder
+from policy.decoder_blocks import Part
 from policy.embedding import Embedding
 from policy.folding import fold, fold_windows
 from policy.patches import Patches
@@ -32,6 +34,7 @@ class Policy(nn.Module):
         self.config = config
         self.embedding = Embedding(config)
         self.transformer = Transformer(config)
+        self.decoder: Decoder | None = None  # of a frozen policy
         self.value = nn.Linear(config.width, config.value_bins)
         self.q = nn.Linear(config.width, config.value_bins)
         for head in (self.value, self.q):
@@ -99,36 +102,63 @@ class Policy(nn.Module):
             mask = self._visible(timestep, place, timestep, place, prompt)
         return self.transformer(embedded, place, mask, wanted=wanted)
 
+    def freeze(self) -> None:
+        """For serving: computes what depends on the weights alone. To be called again after the parameters changed."""
+        self.embedding.freeze()
+        self.decoder = Decoder(self.transformer)
+
     def extend(
         self,
         tokens: torch.Tensor,
         position: torch.Tensor,
-        timestep: torch.Tensor,
-        last: torch.Tensor,
-        view: CacheView,
-        step_tokens: torch.Tensor,
+        slots: torch.Tensor,
+        columns: torch.Tensor,
+        parts: list[Part],
+        cache: Cache,
         patches: Patches | None = None,
-        prompt: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Hidden states of each row's last new token, behind what the cache holds.
+        """Hidden states of each row's last new token, behind what the cache holds. For a frozen policy.
 
         Keys and values of all new tokens are written into the cache.
 
         Args:
-            tokens, position: int64 [B, T], padded at the end.
-            timestep: int64 [B, T]; -1 is padding.
-            last: int64 [B]: index of each row's last new token.
-            view: where in the cache; its columns are the tokens' places in their contexts.
-            step_tokens: int64 [B]: tokens of each timestep in the row's context.
-            patches: the images among the new tokens; their `at` points into [B * T]. None where there are none.
-            prompt: as in `forward`.
+            tokens, position: int64 [N], row after row, each padded at the end.
+            slots, columns: int64 [N]: whose they are, and their places in their contexts (padding: the scratch column).
+            parts: of the B rows.
+            cache: of all slots.
+            patches: the images among the new tokens; their `at` points into [N]. None where there are none.
 
         Returns:
             [B, width].
         """
-        columns = torch.arange(view.span, device=tokens.device).unsqueeze(0)  # [1, span]
-        mask = self._visible(timestep, view.columns, columns // step_tokens.unsqueeze(1), columns, prompt)
-        return self.transformer(self.embedding(tokens, position, patches), view.columns, mask, view, last)
+        assert self.decoder is not None
+        embedded = self.embedding(tokens.unsqueeze(0), position.unsqueeze(0), patches).squeeze(0)
+        return self.decoder(embedded, slots, columns, parts, cache)
+
+    def mask(
+        self,
+        timestep: torch.Tensor,
+        columns: torch.Tensor,
+        step_tokens: torch.Tensor,
+        keys: int,
+        prompt: torch.Tensor | None,
+    ) -> torch.Tensor:
+        """What new tokens may attend to of the first columns of their contexts: zero, and -inf elsewhere.
+
+        Args:
+            timestep: int64 [B, T]; -1 is padding.
+            columns: int64 [B, T]: their places in their contexts.
+            step_tokens: int64 [B]: tokens of each timestep in the row's context.
+            keys: so many columns.
+            prompt: as in `forward`.
+
+        Returns:
+            [B, 1, T, keys], float32 or wider.
+        """
+        seen = torch.arange(keys, device=columns.device).unsqueeze(0)  # [1, keys]
+        visible = self._visible(timestep, columns, seen // step_tokens.unsqueeze(1), seen, prompt)
+        wide = torch.promote_types(self.transformer.norm.weight.dtype, torch.float32)
+        return torch.zeros_like(visible, dtype=wide).masked_fill_(~visible, -torch.inf)
 
     def _visible(
         self,

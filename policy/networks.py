@@ -46,7 +46,7 @@ class Networks:
         self.staged = on_new_weights == "rebuild"
         self.share = share
         first = copy.deepcopy(model).to(dtype).requires_grad_(False).eval()
-        first.embedding.freeze()
+        first.freeze()
         self.models = [first]
         self.newest = 0  # index of the weights that came last
         self.held = np.zeros(slots, dtype=np.int64)  # index of the weights that each slot's cache is made with
@@ -145,4 +145,4 @@ class Networks:
                 value = weights[name]
                 # Arrays that Ray shares between processes are read-only, which torch warns of: copied instead.
                 parameter.copy_(torch.tensor(value) if isinstance(value, np.ndarray) else value)
-            model.embedding.freeze()
+        model.freeze()

@@ -183,3 +183,17 @@ def groups(new: np.ndarray, tokens: int) -> Iterator[np.ndarray]:
         rows = max(1, tokens // (SHORT << int(value)))
         for at in range(0, len(index), rows):
             yield index[at : at + rows]
+
+
+def passes(new: np.ndarray, tokens: int) -> Iterator[list[np.ndarray]]:
+    """`groups` that share a forward pass, together at most `tokens` of them with padding (one group excepted)."""
+    together: list[np.ndarray] = []
+    room = tokens
+    for index in groups(new, tokens):
+        cost = padded(len(index)) * padded(int(new[index].max()))
+        if together and cost > room:
+            yield together
+            together, room = [], tokens
+        together.append(index)
+        room -= cost
+    yield together

@@ -23,7 +23,7 @@ def draw(
     log_probs = torch.log_softmax(logits / scale.unsqueeze(1), dim=1)  # [M, K]
     # The first token at which the summed probabilities exceed a uniform number: one random number a row, where other
     # ways draw one a token. In float64, so that no rounding of the sum makes a token more or less likely.
-    summed = log_probs.double().exp().cumsum_(1)  # [M, K]
+    summed = log_probs.exp().double().cumsum_(1)  # [M, K]
     if median:
         level = torch.where(sampled, level, torch.full_like(level, 0.5))
     picked = torch.searchsorted(summed, level.unsqueeze(1) * summed[:, -1:], right=True).squeeze(1)

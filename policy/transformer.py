@@ -1,4 +1,4 @@
-"""Decoder-only transformer, pre-norm; one code path for training and for decoding from a cache."""
+"""Decoder-only transformer, pre-norm, over whole windows; `policy.decoder` decodes with its weights from a cache."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,7 +10,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from policy.attention import attention
-from policy.cache import SPAN, CacheView
+from policy.cache import SPAN
 from policy.config import PolicyConfig
 from policy.folding import Fold
 
@@ -131,9 +131,6 @@ class Block(nn.Module):
         cos: torch.Tensor,
         sin: torch.Tensor,
         mask: torch.Tensor | None,
-        view: CacheView | None = None,
-        layer: int = 0,
-        only: torch.Tensor | None = None,
         share: torch.Tensor | None = None,
         wanted: torch.Tensor | None = None,
     ) -> torch.Tensor:
@@ -142,29 +139,18 @@ class Block(nn.Module):
         Args:
             x: [B, T, width].
             cos, sin: [B, T, 1, 1, key / 2].
-            mask: bool [B, 1, T, keys] (True: may attend); None: causal. With a view additive, float32 or wider.
-            view: the cache, and `layer` this block's place in it.
-            only: int64 [B, 1, 1]: the one token of each row whose output is wanted; the mask is that token's.
+            mask: bool [B, 1, T, T] (True: may attend); None: causal.
             share: [2, B, 1, 1]: what each row's attention and feed-forward part are multiplied by; None: 1.
             wanted: int64 [W]: flat places of the tokens whose output is wanted; None: all.
 
         Returns:
-            [B, T, width], or [B, 1, width] with `only`, or [W, width] with `wanted`.
+            [B, T, width], or [W, width] with `wanted`.
         """
         rows, count, width = x.shape
         joint = Turn.apply(self.qkv(self.norm_attention(x)), cos, sin, self.heads)
-        q, k, v = joint.view(rows, count, 3, self.heads, width // self.heads).unbind(2)  # each [B, T, heads, key]
-        if only is not None:
-            x = x.gather(1, only.expand(rows, 1, width))  # [B, 1, width]
-            q = q.gather(1, only.unsqueeze(-1).expand(rows, 1, *q.shape[2:]))  # [B, 1, heads, key]
-        if view is None:
-            q, k, v = (part.transpose(1, 2) for part in (q, k, v))
-            attended = attention(q, k, v, mask)  # [B, heads, T, key]
-        else:
-            assert mask is not None
-            view.write(layer, k, v)
-            attended = view.attend(layer, q.transpose(1, 2), mask)
-        joined = attended.transpose(1, 2).flatten(2)  # [B, T, width]
+        parts = joint.view(rows, count, 3, self.heads, width // self.heads).unbind(2)  # each [B, T, heads, key]
+        q, k, v = (part.transpose(1, 2) for part in parts)
+        joined = attention(q, k, v, mask).transpose(1, 2).flatten(2)  # [B, T, width]
         if wanted is not None:
             x, joined = x.flatten(0, 1)[wanted], joined.flatten(0, 1)[wanted]
             share = None if share is None else share[:, wanted // count, 0]
@@ -235,8 +221,6 @@ class Transformer(nn.Module):
         x: torch.Tensor,
         place: torch.Tensor,
         mask: torch.Tensor | None,
-        view: CacheView | None = None,
-        only: torch.Tensor | None = None,
         wanted: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Embedded tokens at their places in the context to normalised hidden states.
@@ -244,36 +228,24 @@ class Transformer(nn.Module):
         Args:
             x: [B, T, width].
             place: int64 [B, T].
-            mask: bool [B, 1, T, keys] (True: may attend); None: causal.
-            view: a cache to extend.
-            only: int64 [B]: the one token of each row whose hidden state is wanted; goes with a view.
-            wanted: int64 [W]: flat places of the tokens whose hidden states are wanted, zero elsewhere; without a view.
+            mask: bool [B, 1, T, T] (True: may attend); None: causal.
+            wanted: int64 [W]: flat places of the tokens whose hidden states are wanted, zero elsewhere; None: all.
 
         Returns:
-            [B, T, width], or [B, width] with `only`.
+            [B, T, width].
         """
         cos = self.cos[place].to(x.dtype)[:, :, None, None]  # [B, T, 1, 1, key/2]
         sin = self.sin[place].to(x.dtype)[:, :, None, None]
-        if view is not None and mask is not None:
-            wide = torch.promote_types(x.dtype, torch.float32)
-            mask = torch.zeros_like(mask, dtype=wide).masked_fill_(~mask, -torch.inf)
+        embedded = x
         if self.place is not None:
             x = x + self.place(place)
         shares = self._shares(x)
-        for layer, block in enumerate(self.blocks[:-1]):
-            share = None if shares is None else shares[layer]
-            x = self._through(block)(x, cos, sin, mask, view, layer, share=share)
         last = len(self.blocks) - 1
-        if only is None:
-            share = None if shares is None else shares[last]
-            through = self._through(self.blocks[last])
-            y = self.norm(through(x, cos, sin, mask, view, last, share=share, wanted=wanted))
-            return y if wanted is None else _scattered(y, wanted, x)
-        # The last block works for the wanted tokens alone; the others leave only their keys and values.
-        at = only[:, None, None]  # [B, 1, 1]
-        if mask is not None:
-            mask = mask.gather(2, at.unsqueeze(-1).expand(-1, 1, 1, mask.shape[3]))  # [B, 1, 1, keys]
-        return self.norm(self.blocks[last](x, cos, sin, mask, view, last, at)).squeeze(1)
+        for layer, block in enumerate(self.blocks):
+            share = None if shares is None else shares[layer]
+            x = self._through(block)(x, cos, sin, mask, share=share, wanted=wanted if layer == last else None)
+        y = self.norm(x)
+        return y if wanted is None else _scattered(y, wanted, embedded)
 
     def _through(self, block: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
         """A block's way forward, with checkpointing where it is on and gradients are wanted."""
