@@ -23,12 +23,12 @@ class Life:
     pid: int
     seconds: list[float] = field(default_factory=list)
     """Since the soak began."""
-    rss: list[float] = field(default_factory=list)
-    """Resident set size in MiB at those times, without memory that processes share by a file of its own."""
+    sizes: list[float] = field(default_factory=list)
+    """Memory of its own in MiB at those times: resident, and of no file."""
 
     def after(self, warm: float) -> tuple[list[float], list[float]]:
         """Times and sizes but for the first `warm` seconds, in which it loads libraries and fills its tables."""
-        kept = [(at, size) for at, size in zip(self.seconds, self.rss, strict=True) if at - self.seconds[0] >= warm]
+        kept = [(at, size) for at, size in zip(self.seconds, self.sizes, strict=True) if at - self.seconds[0] >= warm]
         return [at for at, _ in kept], [size for _, size in kept]
 
 
@@ -67,23 +67,23 @@ class Memory:
         try:
             for name, process in processes(psutil.Process(root)):
                 try:
-                    key, rss = (process.pid, process.create_time()), _resident(process) / 2**20
+                    key, size = (process.pid, process.create_time()), _own(process) / 2**20
                     own = _own_name(name, process)
                     life = self._lives.setdefault(key, Life(own, process.pid))
                     if life.name.startswith(RAYS):  # until an actor has its title, it is one of Ray's workers
                         life.name = own
                 except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
                     continue
-                if rss:  # a zombie has none
+                if size:  # a zombie has none
                     life.seconds.append(round(now, 1))
-                    life.rss.append(round(rss, 1))
+                    life.sizes.append(round(size, 1))
         except psutil.NoSuchProcess:
             return  # the command has ended
 
     @property
     def lives(self) -> list[Life]:
         """Every process that was seen."""
-        return [life for life in self._lives.values() if life.rss]
+        return [life for life in self._lives.values() if life.sizes]
 
     def growth(self, warm: float, least: float) -> list[Growth]:
         """By name, of what lived for `least` seconds or more after the first `warm` ones."""
@@ -108,15 +108,15 @@ def growth(name: str, lives: Sequence[Life], warm: float, least: float) -> Growt
     if not warmed:
         return None
     together = [size for sizes in warmed for size in sizes]
-    most = max(size for life in named for size in life.rss)
+    most = max(size for life in named for size in life.sizes)
     return Growth(name, len(warmed), minutes, sum(together) / len(together), most, 3600.0 * across / square)
 
 
-def _resident(process: psutil.Process) -> int:
-    """Bytes, but for Ray's object store: whoever reads an object has its pages from then on, freed or not, and a
-    successor of its writer puts the next one on other pages. They count for all, and the store's size is fixed."""
-    shared = re.search(r"RssShmem:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
-    return process.memory_info().rss - (1024 * int(shared[1]) if shared else 0)
+def _own(process: psutil.Process) -> int:
+    """Bytes of its own that are in memory: not the code of libraries, nor Ray's object store. Whoever reads an object
+    there has its pages from then on, freed or not; they count for all, and the store's size is fixed."""
+    own = re.search(r"RssAnon:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
+    return 1024 * int(own[1]) if own else 0
 
 
 def _own_name(name: str, process: psutil.Process) -> str:

@@ -18,8 +18,8 @@ def life(name: str, begins: float, lasts: float, size: float, slope: float, nois
     seconds = np.arange(begins, begins + lasts, 5.0)
     age = seconds - begins
     random = np.random.default_rng(int(begins))
-    rss = size * np.minimum(1.0, age / 60.0) + slope / 3600.0 * age + noise * random.standard_normal(len(age))
-    return Life(name, int(begins), seconds.tolist(), rss.tolist())
+    sizes = size * np.minimum(1.0, age / 60.0) + slope / 3600.0 * age + noise * random.standard_normal(len(age))
+    return Life(name, int(begins), seconds.tolist(), sizes.tolist())
 
 
 def test_a_leak_is_found_over_many_short_lives():
@@ -55,7 +55,7 @@ def test_memory_is_that_of_the_process():
             kept[-1].write(b"\1" * 4096)
     (own,) = [each for each in memory.lives if each.pid == os.getpid()]
     assert own.name == "driver"
-    assert own.rss[-1] - own.rss[0] == pytest.approx(12.0, abs=3.0)
+    assert own.sizes[-1] - own.sizes[0] == pytest.approx(12.0, abs=3.0)
 
 
 def test_what_processes_share_is_nobodys_growth():
@@ -66,7 +66,7 @@ def test_what_processes_share_is_nobodys_growth():
         shared.write(b"\1" * 4096)
     memory.sample(os.getpid())
     (own,) = [each for each in memory.lives if each.pid == os.getpid()]
-    assert abs(own.rss[-1] - own.rss[0]) < 8.0
+    assert abs(own.sizes[-1] - own.sizes[0]) < 8.0
     shared.close()
 
 
