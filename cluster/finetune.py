@@ -10,7 +10,6 @@ from cluster.board import Board
 from cluster.config import FinetuneConfig
 from cluster.finetune_check import check
 from cluster.interrupt import Interrupted, StopRequest, stop_on_signals
-from cluster.learner_process import Updates, together
 from cluster.local_ray import ProcessError, connected_ray, get, local_ray
 from cluster.meters import Meters, histograms
 from cluster.pacing import Pacing
@@ -22,6 +21,7 @@ from cluster.serving import together as all_servers
 from cluster.start import Start, fresh, from_checkpoint
 from cluster.stopwatch import Stopwatch
 from cluster.telling import warn
+from cluster.updates import Updates, following, together
 from cluster.watching.cards import timing_card
 from cluster.watching.introduction import introduce
 from cluster.watching.live import LiveRun
@@ -146,6 +146,7 @@ class Loop:
         self._timing = Timing("learner", "wait", "log", "checkpoint", "evaluation")
         self._live = LiveRun(config.run.name, [task.name for task in config.tasks], config.run.updates, update)
         self._next_look = 0.0
+        self._unlogged: Updates | None = None
         self._failed_checkpoints = 0
 
     @property
@@ -300,6 +301,9 @@ class Loop:
         """What is due after updates: publishing, scalars, a checkpoint, an evaluation."""
         config, update = self.config, self.update
         last = update == config.run.updates
+        # Where actors are slow there are many calls between two points, and few updates in each.
+        done = done if self._unlogged is None else following(self._unlogged, done)
+        self._unlogged = done
         if update % config.server.publish_every == 0 or last:
             self._look_at_server()
             if self._publishing is None:  # else the server is still busy with the one before
@@ -307,6 +311,7 @@ class Loop:
         if update % config.run.log_every == 0 or last:
             with self._timing.add("log"):
                 self._log(done)
+            self._unlogged = None
         evaluate = config.evaluation.every and update % config.evaluation.every == 0
         if update % config.run.checkpoint_every == 0 or last or evaluate:
             folder = self._save_or_go_on(last)

@@ -3,8 +3,6 @@
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from cluster.parallel.meeting import DEVICES, meet
 from cluster.room import room
 from cluster.rundir import writing
 from cluster.start import TRAINING_STATE, Start
+from cluster.updates import Updates
 from learner.learner import Learner
 from learner.schedule import Schedule
 from learner.workers import Alone, Workers
@@ -25,52 +24,6 @@ from replay.errors import ReplayTimeout
 from replay.interface import TableInfo
 from replay.stream import newest_update
 from replay.trajectory import ONLINE, Trajectory
-
-
-@dataclass(frozen=True)
-class Updates:
-    """What a few updates in a row did."""
-
-    version: Version
-    """After them."""
-    metrics: dict[str, float]
-    """Means over the updates that logged them."""
-    seconds: dict[str, float]
-    """Spent since the process began on: update and its parts (update/forward, ...), wait (for windows)."""
-    replay: dict[str, float]
-    """Of the window stream, as its `stats`."""
-    window_bytes: float
-    """Mean size of the windows of the last update."""
-    warnings: list[str]
-    """Of the learner, since the last ones."""
-    distributions: dict[str, np.ndarray]
-    """float32 [n] by name: of each objective's last batch (OBJECTIVE/...), and the ages of its windows (age)."""
-
-
-def together(done: Sequence[Updates]) -> Updates:
-    """What all learners did, as one: losses are those of all already, seconds are the first one's."""
-    first = done[0]
-    replay = {name: sum(each.replay[name] for each in done) for name in first.replay}
-    replay["age"] = _mean([each.replay["age"] for each in done])
-    kinds = dict.fromkeys(name for each in done for name in each.distributions)
-    return Updates(
-        first.version,
-        first.metrics,
-        first.seconds,
-        replay,
-        _mean([each.window_bytes for each in done]),
-        list(dict.fromkeys(warning for each in done for warning in each.warnings)),
-        {
-            kind: np.concatenate([each.distributions[kind] for each in done if kind in each.distributions])
-            for kind in kinds
-        },
-    )
-
-
-def _mean(values: list[float]) -> float:
-    """Of those that are numbers; NaN without any."""
-    known = [value for value in values if not np.isnan(value)]
-    return float(np.mean(known)) if known else float("nan")
 
 
 class LearnerProcess:
@@ -171,6 +124,7 @@ class LearnerProcess:
         return Updates(
             self._learner.version,
             {name: total / seen[name] for name, total in sums.items()},
+            dict(seen),
             self._spent(),
             self._stream.stats(),
             float(np.mean([_size(each) for each in self._windows])) if self._windows else float("nan"),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from cluster.actor_pool import ActorPool
-from cluster.learner_process import Updates
+from cluster.updates import Updates
 from replay.interface import TableInfo
 
 SERVING = ("batch_fill", "queue_wait_ms", "queue_wait_max_ms", "rebuilds", "slides", "failures", "active_slots")

@@ -16,7 +16,7 @@ class Shards:
     """`Replay` over several stores; see `replay.interface.connect`.
 
     Windows go to one store after the other, and are drawn from one after the other: every window of a table is as
-    likely as any other, as far as the stores hold equally many.
+    likely as any other, as far as the stores hold equally many. A store that has none yet is waited for.
 
     Args:
         stores: at least one.

@@ -17,10 +17,11 @@ from torch.distributed.checkpoint import HuggingFaceStorageWriter
 
 from cluster import learners as module
 from cluster.config import FinetuneConfig
-from cluster.learner_process import LearnerProcess, Updates, together
+from cluster.learner_process import LearnerProcess
 from cluster.learners import Learners
 from cluster.rundir import DiskFull
 from cluster.start import Start
+from cluster.updates import Updates, following, together
 from policy import checkpoint
 from policy.model import Policy
 from policy.types import Version
@@ -163,11 +164,27 @@ def test_learners_fail_and_stop_together(two):
     assert first["ReplayTimeout"] == second["ReplayTimeout"]
 
 
+def test_calls_one_after_the_other_are_one_by_the_number_of_their_updates():
+    def told(update: int, **metrics: tuple[float, int]) -> Updates:
+        means = {name: mean for name, (mean, _) in metrics.items()}
+        logged = {name: count for name, (_, count) in metrics.items()}
+        return Updates(Version(1, update), means, logged, {"update": float(update)}, {}, 1.0, [], {})
+
+    first = following(told(3, loss=(1.0, 3), bc=(4.0, 2)), told(4, loss=(5.0, 1), iql=(2.0, 1)))
+    assert first.version.update == 4
+    assert first.metrics == {"loss": 2.0, "bc": 4.0, "iql": 2.0}
+    assert first.logged == {"loss": 4, "bc": 2, "iql": 1}
+    assert first.seconds == {"update": 4.0}  # which count from the process's beginning
+    assert following(first, told(8, bc=(1.0, 4))).metrics["bc"] == 2.0
+
+
 def test_what_learners_tell_is_put_together():
     def told(mean: float, warnings: list[str], **kinds: list[float]) -> Updates:
         distributions = {name: np.asarray(values) for name, values in kinds.items()}
         replay = {"dropped": 2.0, "age": mean}
-        return Updates(Version(1, 3), {"loss": 0.5}, {"update": 1.0}, replay, 100.0, warnings, distributions)
+        return Updates(
+            Version(1, 3), {"loss": 0.5}, {"loss": 1}, {"update": 1.0}, replay, 100.0, warnings, distributions
+        )
 
     both = together([told(4.0, ["one"], age=[1.0]), told(float("nan"), ["one", "two"], age=[2.0], values=[3.0])])
     assert both.version == Version(1, 3)

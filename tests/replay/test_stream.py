@@ -39,7 +39,7 @@ def test_windows_past_the_policy_lag_are_dropped_and_counted(replay, stream_of):
 
 
 def test_a_table_of_stale_windows_says_so(replay, stream_of):
-    put(replay, "stale", [online(0, update=0)])
+    put(replay, "stale", [online(n, update=0) for n in range(2)])  # one for each of two shards
     stream = stream_of("stale", max_policy_lag=4)
     stream.current_update = 50
     with pytest.raises(ReplayTimeout, match=r"were dropped as older than max_policy_lag 4 \(at 50\)"):
