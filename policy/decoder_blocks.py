@@ -85,6 +85,8 @@ def blocks(
             token += part.rows * part.tokens
             row += part.rows * count
         joined = attended[0] if len(attended) == 1 else torch.cat(attended)
+        if len(joined) < len(x):  # padding, which attends to nothing
+            joined = functional.pad(joined, [0, 0, 0, len(x) - len(joined)])
         x = _linear_added(joined, block[4], block[5], x, packed)
         y = functional.layer_norm(x, [width], block[6], block[7])
         if gated:
