@@ -2,8 +2,13 @@
 
     python -m tests.cluster.soak --minutes 60 --json benchmarks/results/soak.json --page docs/reliability.md
 
-It ends with 1 when a process grows without bound, when steps or versions went back, or when Ctrl-C does not stop the
-run in order at the end.
+Whether a process's memory is bounded shows only in a long life, so the time has three parts, and each spares some
+processes. Half of it: learners and actors die, but the policy server, the Reverb server, the driver, Ray's own
+processes and the older of two actors live. Most of the other half: policy servers, Reverb servers and actors die, but
+the learner lives. At the end everything dies, the head with all too.
+
+It ends with 1 when a process grows without bound or none of a part of the run lived long enough to tell, when steps or
+versions went back, or when Ctrl-C does not stop the run in order at the end.
 """
 
 import argparse
@@ -16,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+from bisect import bisect
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -38,8 +44,9 @@ STEPS = 30  # environment steps an update
 ENDLESS = 10_000_000  # updates
 LOOK = 5.0  # seconds between looks
 PAUSE = (10.0, 40.0)  # seconds from a fault survived to the next
-WARM = 120.0  # seconds of a process's life that are not its growth
-LEAST = 60.0  # seconds after them that say something of it
+SERVERS = ("ray::PolicyServer", "replay.reverb_main")
+OF_THE_RUN = ("driver", "learner", "policy server", "replay", "actor", "Ray: gcs_server", "Ray: raylet")
+PARTS = (1 / 2, 11 / 12)  # of the time, at which the first part ends and the second
 
 
 class Soak:
@@ -85,10 +92,11 @@ class Soak:
         looking.start()
         try:
             self._watched.wait_for_updates(EVERY)
-            kinds = self._kinds()
+            kinds = self._kinds(60.0 * minutes)
             while self.seconds < 60.0 * minutes:
                 time.sleep(self._random.uniform(*PAUSE))
-                at, inject = self.seconds, next(kinds)
+                inject = next(kinds)
+                at = self.seconds
                 fault = inject()
                 self.faults.append((at, fault))
                 print(f"{at / 60:.1f} min: {fault.name}: back after {fault.back:.1f} s", flush=True)
@@ -101,23 +109,29 @@ class Soak:
     def _begin(self) -> Watched:
         return Watched(RunDirectory(self._disk / "soak"), faults.begin(self._command, self._clock))
 
-    def _kinds(self) -> Iterator[Callable[[], Fault]]:
-        """Every fault once in an order drawn anew, again and again; the head's only in every other round, so that the
-        command lives long enough for its memory to be judged."""
-        for round_ in range(sys.maxsize):
-            kinds: list[Callable[[], Fault]] = [
-                lambda title=title: faults.kill(self._watched, title)  # type: ignore[misc]
-                for title in faults.KILLED
-            ]
-            kinds += [
-                lambda: faults.freeze_an_actor(self._watched),
-                lambda: faults.fill_the_disk(self._watched, self._disk),
-                lambda: faults.set_the_clock(self._watched, self._clock, faults.HOUR, EVERY),
-                lambda: faults.set_the_clock(self._watched, self._clock, -faults.HOUR, EVERY),
-            ]
-            kinds += [self._kill_everything] * (round_ % 2)
+    def _kinds(self, seconds: float) -> Iterator[Callable[[], Fault]]:
+        """What may die in the present part of so many seconds, every fault once in an order drawn anew, again and
+        again."""
+        always: list[Callable[[], Fault]] = [
+            self._kill("ray::Actor", youngest=True),
+            lambda: faults.freeze_an_actor(self._watched, youngest=True),
+            lambda: faults.fill_the_disk(self._watched, self._disk),
+            lambda: faults.set_the_clock(self._watched, self._clock, faults.HOUR, EVERY),
+            lambda: faults.set_the_clock(self._watched, self._clock, -faults.HOUR, EVERY),
+        ]
+        learner, servers = self._kill("ray::LearnerProcess"), [self._kill(title) for title in SERVERS]
+        parts = [[*always, learner], [*always, *servers], [*always, learner, *servers, self._kill_everything]]
+        while True:
+            part = bisect(PARTS, self.seconds / seconds)
+            kinds = list(parts[part])
             self._random.shuffle(kinds)
-            yield from kinds
+            kinds.sort(key=lambda kind: kind != self._kill_everything)  # which comes first: the last part is short
+            for kind in kinds:
+                if bisect(PARTS, self.seconds / seconds) == part:
+                    yield kind
+
+    def _kill(self, title: str, youngest: bool = False) -> Callable[[], Fault]:
+        return lambda: faults.kill(self._watched, title, youngest)  # whose command may be another by then
 
     def _kill_everything(self) -> Fault:
         faults.kill_everything_in_a_checkpoint(self._watched)
@@ -171,8 +185,10 @@ def soak(minutes: float, seed: int) -> dict[str, Any]:
             run.run(minutes)
         except (AssertionError, psutil.Error) as error:  # what was waited for did not come, or the run is over
             run.wrong.append(str(error))
-        growth = run.memory.growth(WARM, LEAST)
+        growth = run.memory.growth()
         wrong = [*run.wrong, *(f"{each.name} grows" for each in growth if not each.bounded)]
+        judged = {each.name for each in growth}
+        wrong += [f"no {name} lived long enough to be judged" for name in OF_THE_RUN if name not in judged]
         return {
             "minutes": run.seconds / 60,
             "wrong": wrong,

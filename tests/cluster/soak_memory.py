@@ -11,8 +11,11 @@ import psutil
 from cluster.bench.processes import processes
 
 LEAST = 32.0  # MiB an hour that are no leak, whatever the size: allocators, caches, noise
-RAYS = "Ray: "  # begins the names of processes that are Ray's
 SHARE = 0.1  # of a process's size that it may grow in an hour
+LONG = 600.0  # seconds of work that a life must have to be judged
+SPAN = 60.0  # seconds, of which the lowest size counts
+RAYS = "Ray: "  # begins the names of processes that are Ray's
+BEGINNING = ("ray::IDLE", ".__init__")  # in the titles of Ray's workers until the constructor of their actor is over
 
 
 @dataclass
@@ -25,11 +28,27 @@ class Life:
     """Since the soak began."""
     sizes: list[float] = field(default_factory=list)
     """Memory of its own in MiB at those times: resident, and of no file."""
+    works: float | None = None
+    """When it was first seen to be done with its constructor, in which it loads libraries."""
 
-    def after(self, warm: float) -> tuple[list[float], list[float]]:
-        """Times and sizes but for the first `warm` seconds, in which it loads libraries and fills its tables."""
-        kept = [(at, size) for at, size in zip(self.seconds, self.sizes, strict=True) if at - self.seconds[0] >= warm]
-        return [at for at, _ in kept], [size for _, size in kept]
+    @property
+    def judged(self) -> tuple[list[float], list[float]]:
+        """Times and sizes that say whether it keeps growing: the lowest of every SPAN in the second half of its work.
+
+        A process that levels off and one that leaks look alike while they are young: tables fill, each new shape of a
+        batch compiles products, allocators learn how much they need at most. That gets less with age, and a leak does
+        not. So the first half says nothing, however long it was, and there is nothing to say of a life that was short.
+        The lowest sizes are what stays when passing work has gone.
+        """
+        begun = [at for at in self.seconds if self.works is not None and at >= self.works]
+        if not begun or begun[-1] - begun[0] < LONG:
+            return [], []
+        lowest: dict[int, tuple[float, float]] = {}
+        for at, size in zip(self.seconds, self.sizes, strict=True):
+            if at >= (begun[0] + begun[-1]) / 2:
+                span = int((begun[-1] - at) // SPAN)
+                lowest[span] = min(lowest.get(span, (size, at)), (size, at))
+        return [at for _, at in lowest.values()], [size for size, _ in lowest.values()]
 
 
 @dataclass(frozen=True)
@@ -38,13 +57,13 @@ class Growth:
 
     name: str
     lives: int
-    """Processes that lived on after warming up."""
+    """Processes that lived long enough to be judged."""
     minutes: float
-    """That they did so for, together."""
+    """Of their lives, that they were judged by, together."""
     mean: float
-    """MiB."""
+    """MiB in that time."""
     most: float
-    """MiB, warm or not."""
+    """MiB, of all processes of this name at any time."""
     slope: float
     """MiB an hour, the same line in every life, each from its own beginning (least squares)."""
 
@@ -72,6 +91,8 @@ class Memory:
                     life = self._lives.setdefault(key, Life(own, process.pid))
                     if life.name.startswith(RAYS):  # until an actor has its title, it is one of Ray's workers
                         life.name = own
+                    if life.works is None and not _begins(life.name, " ".join(process.cmdline())):
+                        life.works = round(now, 1)
                 except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
                     continue
                 if size:  # a zombie has none
@@ -85,31 +106,36 @@ class Memory:
         """Every process that was seen."""
         return [life for life in self._lives.values() if life.sizes]
 
-    def growth(self, warm: float, least: float) -> list[Growth]:
-        """By name, of what lived for `least` seconds or more after the first `warm` ones."""
+    def growth(self) -> list[Growth]:
+        """By name, of what lived long enough."""
         names = sorted({life.name for life in self.lives})
-        return [each for name in names if (each := growth(name, self.lives, warm, least)) is not None]
+        return [each for name in names if (each := growth(name, self.lives)) is not None]
 
 
-def growth(name: str, lives: Sequence[Life], warm: float, least: float) -> Growth | None:
+def growth(name: str, lives: Sequence[Life]) -> Growth | None:
     """Of the processes of one name; None when none of them lived long enough."""
     across = square = minutes = 0.0
-    warmed: list[list[float]] = []
+    judged: list[list[float]] = []
     named = [life for life in lives if life.name == name]
     for life in named:
-        times, sizes = life.after(warm)
-        if not times or times[-1] - times[0] < least:
+        times, sizes = life.judged
+        if not times:
             continue
         middle, mean = sum(times) / len(times), sum(sizes) / len(sizes)
         across += sum((at - middle) * (size - mean) for at, size in zip(times, sizes, strict=True))
         square += sum((at - middle) ** 2 for at in times)
-        minutes += (times[-1] - times[0]) / 60.0
-        warmed.append(sizes)
-    if not warmed:
+        minutes += (max(times) - min(times)) / 60.0
+        judged.append(sizes)
+    if not judged:
         return None
-    together = [size for sizes in warmed for size in sizes]
+    together = [size for sizes in judged for size in sizes]
     most = max(size for life in named for size in life.sizes)
-    return Growth(name, len(warmed), minutes, sum(together) / len(together), most, 3600.0 * across / square)
+    return Growth(name, len(judged), minutes, sum(together) / len(together), most, 3600.0 * across / square)
+
+
+def _begins(name: str, title: str) -> bool:
+    """Whether a process has yet to do what it is there for; Ray's idle workers are never anything else."""
+    return not name.startswith(RAYS) and any(each in title for each in BEGINNING)
 
 
 def _own(process: psutil.Process) -> int:

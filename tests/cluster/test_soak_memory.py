@@ -1,8 +1,11 @@
 """What grows is told from what warms up, from noise and from processes that are replaced."""
 
+import contextlib
 import json
 import mmap
 import os
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -13,35 +16,83 @@ from tests.cluster.soak_memory import Life, Memory, growth
 RESULT = PAGE.parents[1] / "benchmarks" / "results" / "soak.json"
 
 
-def life(name: str, begins: float, lasts: float, size: float, slope: float, noise: float = 0.0) -> Life:
-    """A process that loads libraries for a minute and then grows by `slope` MiB an hour."""
+def life(
+    name: str,
+    lasts: float,
+    size: float,
+    slope: float = 0.0,
+    noise: float = 0.0,
+    begins: float = 0.0,
+    loads: float = 60.0,
+) -> Life:
+    """A process that loads libraries for a minute and then grows by `slope` MiB an hour; now and then it needs much."""
     seconds = np.arange(begins, begins + lasts, 5.0)
     age = seconds - begins
     random = np.random.default_rng(int(begins))
-    sizes = size * np.minimum(1.0, age / 60.0) + slope / 3600.0 * age + noise * random.standard_normal(len(age))
-    return Life(name, int(begins), seconds.tolist(), sizes.tolist())
+    sizes = size * np.minimum(1.0, age / loads) + slope / 3600.0 * age + noise * random.exponential(size=len(age))
+    return Life(name, int(begins), seconds.tolist(), sizes.tolist(), begins + loads)
 
 
-def test_a_leak_is_found_over_many_short_lives():
-    lives = [life("learner", begins, 300.0, size=500.0, slope=240.0, noise=0.5) for begins in range(0, 3600, 300)]
-    found = growth("learner", lives, warm=120.0, least=60.0)
+def test_a_leak_is_found():
+    found = growth("learner", [life("learner", 1800.0, 500.0, slope=240.0, noise=5.0)])
     assert found is not None
-    assert found.lives == 12
+    assert found.lives == 1
+    assert found.minutes == pytest.approx(14.5, abs=1.0)
     assert found.slope == pytest.approx(240.0, rel=0.1)
     assert not found.bounded
 
 
-def test_warming_up_and_noise_are_no_leak():
-    lives = [life("actor", begins, 900.0, size=400.0 + begins / 10, slope=0.0, noise=2.0) for begins in (0, 900, 1800)]
-    found = growth("actor", lives, warm=120.0, least=60.0)
+def test_a_leak_is_found_over_several_lives():
+    lives = [life("learner", 700.0, 500.0, slope=100.0, noise=2.0, begins=begins) for begins in range(0, 2800, 700)]
+    found = growth("learner", lives)
+    assert found is not None
+    assert found.lives == 4
+    assert not found.bounded
+
+
+def test_what_levels_off_is_no_leak_nor_are_moments_of_work():
+    seconds = np.arange(0.0, 1800.0, 5.0)
+    sizes = 250.0 - 40.0 * np.exp(-seconds / 240.0)  # 24 MiB in the first four minutes, less in each that follow
+    sizes[::7] += 30.0
+    found = growth("policy server", [Life("policy server", 1, seconds.tolist(), sizes.tolist(), 0.0)])
+    assert found is not None
+    assert found.bounded
+    assert found.mean < 251.0
+    assert found.most > 275.0
+
+
+def test_a_successor_that_is_larger_is_no_growth():
+    lives = [life("actor", 900.0, 400.0 + begins / 10, noise=2.0, begins=begins) for begins in (0.0, 900.0, 1800.0)]
+    found = growth("actor", lives)
     assert found is not None
     assert abs(found.slope) < 10.0
-    assert found.bounded
-    assert found.most > 550.0  # a successor that is larger is no growth
+
+
+def test_a_life_begins_with_its_work_however_long_it_has_loaded():
+    late = life("actor", 1000.0, 400.0, loads=380.0)
+    found = growth("actor", [late])
+    assert found is not None
+    assert abs(found.slope) < 1.0
+    late.works = None  # it never came to work
+    assert growth("actor", [late]) is None
 
 
 def test_lives_too_short_to_judge_say_nothing():
-    assert growth("actor", [life("actor", 0, 150.0, 400.0, 0.0)], warm=120.0, least=60.0) is None
+    assert growth("actor", [life("actor", 500.0, 400.0, slope=1000.0)]) is None
+
+
+def test_work_begins_after_the_constructor():
+    titles = {"ray::Actor.__init__": None, "ray::LearnerProcess": "at once"}  # as Ray calls its workers
+    with contextlib.ExitStack() as stack:
+        memory = Memory()
+        for title in titles:
+            process = subprocess.Popen([title, "60"], executable=shutil.which("sleep"))
+            stack.enter_context(process)
+            stack.callback(process.kill)
+        memory.sample(os.getpid())
+    works = {each.name.split(" ")[0]: each.works for each in memory.lives}
+    assert works["actor"] is None
+    assert works["learner"] is not None
 
 
 def test_memory_is_that_of_the_process():
