@@ -7,7 +7,7 @@ from pathlib import Path
 from actors.experts import files
 from actors.experts.network import Network
 from actors.experts.players import NetworkExpert, RandomExpert
-from actors.experts.scripted import scripted
+from actors.experts.scripted import scripted, scripted_medium
 from actors.experts.types import EXPERT, MEDIUM, MIXED, QUALITIES, RANDOM, Expert, ExpertError, played_by
 from policy.layout import Layout
 
@@ -35,6 +35,9 @@ def expert(layout: Layout, quality: str, seed: int) -> Expert:
     make = scripted(task)
     if quality == EXPERT and make is not None:
         return make()
+    make_medium = scripted_medium(task)
+    if quality == MEDIUM and make_medium is not None:
+        return make_medium(seed)
     option = " --until-return RETURN" if quality == MEDIUM else ""
     raise ExpertError(
         f"{task} has no {quality} expert, it has: {', '.join(qualities(task))}; make one with "
@@ -51,7 +54,7 @@ def weights(task: str, quality: str) -> list[str]:
 def qualities(task: str) -> list[str]:
     """Of the demonstrations that can be collected of a task."""
     found = [RANDOM]
-    if _network(task, MEDIUM) is not None:
+    if _network(task, MEDIUM) is not None or scripted_medium(task) is not None:
         found.append(MEDIUM)
     if _network(task, EXPERT) is not None or scripted(task) is not None:
         found.append(EXPERT)

@@ -1,4 +1,4 @@
-"""The scripted expert of each task that has one."""
+"""The scripted experts, and medium players, of the tasks that have them."""
 
 from collections.abc import Callable
 from functools import partial
@@ -26,6 +26,12 @@ def scripted(task: str) -> Make | None:
     domain, _, name = task.partition("/")
     find = DOMAINS.get(domain)
     return None if find is None else find(name)
+
+
+def scripted_medium(task: str) -> Callable[[int], Expert] | None:
+    """Makes the task's scripted medium player from a seed; None where there is none."""
+    domain, _, name = task.partition("/")
+    return babyai.distracted_bot if domain == "babyai" and _babyai(name) else None
 
 
 def _manipulation(name: str) -> Make | None:

@@ -50,6 +50,18 @@ def test_every_meta_world_task_and_nearly_every_level_has_an_expert():
     assert scripted("nowhere/to-be-found") is None
 
 
+def test_a_medium_bot_is_between_random_actions_and_the_bot_and_follows_its_seed():
+    layout = domains.task_layout("babyai/GoToLocal", text=TextTokenizer.default())
+    random, medium, again, other, expert = (
+        [episode.total for episode in play(registry.expert(layout, quality, seed), layout, 40, 0)]
+        for quality, seed in (("random", 0), ("medium", 0), ("medium", 0), ("medium", 1), ("expert", 0))
+    )
+    assert np.mean(random) + 0.15 < np.mean(medium) < np.mean(expert) - 0.15
+    assert medium == again != other
+    assert "medium" in registry.qualities("babyai/GoToLocal")
+    assert "medium" not in registry.qualities("babyai/KeyInBox")
+
+
 def test_each_episode_has_a_player_of_its_own():
     made = []
 
