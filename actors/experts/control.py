@@ -5,7 +5,9 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from actors.experts.ball_in_cup import BallInCup
 from actors.experts.lqr import gain, linearise
+from actors.experts.physics import physics_of
 
 GRAVITY = 9.81
 
@@ -31,7 +33,7 @@ class CartPole:
     """The regulator takes over above this cosine of the pole's angle, where it wants less than this action."""
 
     def __init__(self, environment: gymnasium.Env):
-        self.physics, steps = _physics(environment)
+        self.physics, steps = physics_of(environment)
         model = self.physics.named.model
         mass, centre = model.body_mass["pole_1"], model.body_ipos["pole_1", "z"]
         self.inertia = model.body_inertia["pole_1", "y"] + mass * centre**2  # around the hinge
@@ -59,7 +61,7 @@ class Pendulum:
     """The regulator takes over where it wants less action than this."""
 
     def __init__(self, environment: gymnasium.Env):
-        self.physics, steps = _physics(environment)
+        self.physics, steps = physics_of(environment)
         model = self.physics.named.model
         mass, centre = model.body_mass["pole"], model.body_ipos["pole", "z"]
         self.inertia = model.body_inertia["pole", "y"] + mass * centre**2
@@ -84,7 +86,7 @@ class PointMass:
     STIFFNESS, DAMPING = 4.0, 1.5
 
     def __init__(self, environment: gymnasium.Env):
-        self.physics, _ = _physics(environment)
+        self.physics, _ = physics_of(environment)
         # Each actuator pulls on a tendon: a weighted sum of the two joints.
         self.pull = self.physics.model.wrap_prm[:4].reshape(2, 2) * self.physics.model.actuator_gear[:, :1]
 
@@ -102,7 +104,7 @@ class Reacher:
     SPEED, DAMPING, BRAKE = 10.0, 1e-3, 0.05
 
     def __init__(self, environment: gymnasium.Env):
-        self.physics, _ = _physics(environment)
+        self.physics, _ = physics_of(environment)
         self.finger = self.physics.model.name2id("finger", "geom")
 
     def __call__(self) -> np.ndarray:
@@ -118,13 +120,8 @@ class Reacher:
         return _act(*(torque / physics.model.actuator_gear[:, 0]))
 
 
-def _physics(environment: gymnasium.Env) -> tuple[Any, int]:
-    """The physics of an environment of the suite, and how many of its steps one action lasts."""
-    suite = environment.unwrapped.env  # type: ignore[attr-defined]
-    return suite.physics, round(suite.control_timestep() / suite.physics.timestep())
-
-
 PLAYERS: dict[str, Any] = {
+    "ball_in_cup-catch": BallInCup,
     "cartpole-balance": CartPole,
     "cartpole-balance_sparse": CartPole,
     "cartpole-swingup": CartPole,

@@ -14,6 +14,7 @@ from policy.text import TextTokenizer
 SAMPLE = {
     "babyai/GoToObj": (10, 0.5),
     "control-random/cartpole-balance-large": (1, 400.0),
+    "control/ball_in_cup-catch": (6, 500.0),
     "control/pendulum-swingup": (1, 400.0),
     "control/point_mass-hard": (1, 400.0),
     "control/reacher-hard": (1, 600.0),
