@@ -21,12 +21,13 @@ def player_returns(task: str, quality: str, episodes: int, seed: int, folder: Pa
     from actors.experts.files import stem
     from actors.experts.play import play
     from actors.experts.registry import expert
+    from policy.text import TextTokenizer
     from replay.demonstrations import load
 
     file = folder / f"players-{stem(task)}.json"
     if file.exists():
         return json.loads(file.read_text())
-    layout = domains.task_layout(task)
+    layout = domains.task_layout(task, text=TextTokenizer.default())
     dataset = load(default_dataset_id(task, quality), layout)
     returns = {"demonstrations": [float(episode.returns_to_go[0]) for episode in dataset]}
     for player in ("random", "expert"):

@@ -1,19 +1,18 @@
-"""Trains an expert's network with RLlib: to the end, or half way for a medium one."""
+"""Trains an expert's network: to the end, or half way for a medium one."""
 
 import math
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from actors import domains, rendering
-from actors.experts import files
+from actors.experts import cem, files
+from actors.experts.judging import STOPPING_EPISODES, Progress, Stopped, episodes_of, not_reached, returns_of
 from actors.experts.network import Network
-from actors.experts.play import play
-from actors.experts.players import NetworkExpert, image_shape, network_sizes
+from actors.experts.players import image_shape, network_sizes
 from actors.experts.types import EXPERT, MEDIUM, ExpertError
 from actors.experts.versions import versions
 from policy.layout import Layout
@@ -22,30 +21,13 @@ if TYPE_CHECKING:
     from ray.rllib.algorithms import Algorithm
 
 MEASURED_EPISODES = 100
-STOPPING_EPISODES = 20
 UPDATES_A_CHECKPOINT = 10
 UPDATES_AN_EVALUATION = 10
 EVALUATED_EPISODES = 5
 
-ALGORITHMS = ("ppo", "sac", "dqn")
+ALGORITHMS = ("ppo", "sac", "dqn", "cem")
 NETWORKS = ("nature2015", "nips2013")
 """Of DQN, for images."""
-
-
-class Stopped(Exception):
-    """A training that was asked to stop, after it saved its state."""
-
-
-@dataclass
-class Progress:
-    """Where a training stands after an update."""
-
-    env_steps: int
-    max_env_steps: int
-    mean_return: float
-    """Of the last training episodes (NaN before the first has ended), or of the present policy where it decides."""
-    metrics: dict[str, float] = field(default_factory=dict)
-    """For TensorBoard: charts/, losses/ and, after an evaluation, eval/."""
 
 
 def train(
@@ -69,12 +51,13 @@ def train(
     Args:
         task: with Box or Discrete observations and actions.
         quality: `expert`, or `medium`, which needs `until_return`.
-        until_return: stop as soon as the present policy's mean return, over 20 sampled episodes, is at least this.
+        until_return: stop when the present policy's mean return, over 20 sampled episodes, is at least this. It is
+            played so often that this takes no longer than twice the training.
         max_env_steps: stop after so many steps at the latest.
         seed: of environments, first weights and exploration.
         folder: where to write; the person's own folder of experts if None.
         progress: called after every update.
-        algorithm: of `ALGORITHMS`; if None, `default_algorithm`.
+        algorithm: of `ALGORITHMS`; if None, `default_algorithm`. `cem` is a search for a linear player of numbers.
         network: of `NETWORKS`; DQN's, where it sees images.
         stop: asked after every update; true to stop there.
 
@@ -101,7 +84,7 @@ def train(
     path.parent.mkdir(parents=True, exist_ok=True)
     state = path.with_suffix(".training")
     trained, env_steps = _run(layout, name, options, until_return, max_env_steps, seed, state, progress, stop)
-    returns = _returns(trained, layout, MEASURED_EPISODES, seed + 1)  # not the episodes that decided when to stop
+    returns = returns_of(trained, layout, MEASURED_EPISODES, seed + 1)  # not the episodes that decided when to stop
     command = f"ocelot experts train {task} --quality {quality} --max-env-steps {max_env_steps} --seed {seed}"
     command += f" --algorithm {name}{f' --network {network}' if options else ''}"
     if until_return is not None:
@@ -139,7 +122,7 @@ def _check(layout: Layout, algorithm: str, network: str) -> None:
     if network not in NETWORKS:
         raise ExpertError(f"unknown network '{network}': it is one of {', '.join(NETWORKS)}")
     kind = layout.action["kind"]
-    if (algorithm, kind) in (("sac", "discrete"), ("dqn", "box")):
+    if (algorithm, kind) in (("sac", "discrete"), ("cem", "discrete"), ("dqn", "box")):
         raise ExpertError(f"{layout.task}: its actions are a {kind}, which {algorithm.upper()} cannot learn here")
     if image_shape(layout.observation) is not None and algorithm != "dqn":
         raise ExpertError(f"{layout.task}: it is seen as an image, from which only DQN learns here")
@@ -157,6 +140,8 @@ def _run(
     stop: Callable[[], object],
 ) -> tuple[Network, int]:
     """Trains until the return or the number of steps is reached; (network, environment steps)."""
+    if name == cem.NAME:
+        return cem.search(layout, until_return, max_env_steps, seed, state, progress, stop)
     # RLlib imports dm_control, which without this looks for a display and warns that there is none.
     with rendering.unneeded():
         from actors.experts import rllib
@@ -166,26 +151,27 @@ def _run(
         if state.exists():
             algorithm.restore_from_path(str(state.resolve()))
         mean, env_steps, updates = -math.inf, 0, 0
+        judged, took = 0, 0  # when the present policy was last played, and how many steps that took
         while not (until_return is not None and mean >= until_return):
             if env_steps >= max_env_steps:
                 if until_return is None:
                     break
-                raise ExpertError(
-                    f"{layout.task}: mean return {mean:.1f} after {env_steps} environment steps, not yet "
-                    f"{until_return:g}; allow more steps (max_env_steps) and give the command again: it resumes"
-                )
+                raise not_reached(layout, mean, until_return, env_steps)
             result = algorithm.train()
             sampled = result["env_runners"]
             env_steps = int(sampled["num_env_steps_sampled_lifetime"])
-            mean = float(sampled.get("episode_return_mean", math.nan))
-            if until_return is not None:
+            if until_return is None:
+                mean = float(sampled.get("episode_return_mean", math.nan))
+            elif env_steps - judged >= took / 2:  # where episodes are long, playing would take longer than training
                 # What training episodes returned is what policies of some updates ago returned.
-                mean = float(np.mean(_returns(export(algorithm), layout, STOPPING_EPISODES, seed)))
+                played = episodes_of(export(algorithm), layout, STOPPING_EPISODES, seed)
+                mean = float(np.mean([episode.total for episode in played]))
+                judged, took = env_steps, sum(len(episode.rewards) for episode in played)
             updates += 1
             metrics = _metrics(layout.task, result, mean)
             if updates % UPDATES_AN_EVALUATION == 0:
-                played = _returns(export(algorithm), layout, EVALUATED_EPISODES, seed + 2)
-                metrics[f"eval/return/{layout.task}"] = float(np.mean(played))
+                returns = returns_of(export(algorithm), layout, EVALUATED_EPISODES, seed + 2)
+                metrics[f"eval/return/{layout.task}"] = float(np.mean(returns))
             progress(Progress(env_steps, max_env_steps, mean, metrics))
             stopped = stop()
             if updates % UPDATES_A_CHECKPOINT == 0 or env_steps >= max_env_steps or stopped:
@@ -205,11 +191,6 @@ def _metrics(task: str, result: dict[str, Any], mean: float) -> dict[str, float]
         for name, value in learned.items()
         if ("loss" in name or name == "entropy") and np.ndim(value) == 0
     }
-
-
-def _returns(network: Network, layout: Layout, episodes: int, seed: int) -> list[float]:
-    expert = NetworkExpert("network", network, layout, seed)
-    return [episode.total for episode in play(expert, layout, episodes, seed)]
 
 
 def _save(algorithm: "Algorithm", state: Path) -> None:

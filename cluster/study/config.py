@@ -33,7 +33,7 @@ class StudyConfig(Section):
     results: str
     """Where rows, figures and the page go; small, and meant to be committed."""
     seeds: Annotated[list[NotNegative], Field(min_length=1)]
-    """Of the runs, one after the other, so that a study that is cut short has whole seeds."""
+    """Of the runs, one after the other in each group."""
     demonstrations_seed: NotNegative = 0
     """Of the demonstrations."""
     player_episodes: Positive = 50

@@ -53,6 +53,10 @@ class Job:
     def row_file(self) -> Path:
         return self.row_folder / "run.json"
 
+    @property
+    def _run(self) -> RunDirectory:
+        return RunDirectory(Path(self.config.run.folder) / self.config.run.name)
+
     def row(self) -> Row | None:
         """What is noted of it; None before it has ended.
 
@@ -93,9 +97,17 @@ class Job:
 
     def fail(self, error: Exception) -> None:
         """Notes that the run failed; the next command tries again."""
-        hours = self._add_hours(RunDirectory(Path(self.config.run.folder) / self.config.run.name), 0.0)
+        hours = self._add_hours(self._run, 0.0)
         message = str(error) if isinstance(error, OcelotError) else f"{type(error).__name__}: {error}"
         self.note(Row(FAILED, hours, self.config.model_dump(mode="json"), message))
+
+    def is_here(self) -> bool:
+        """Whether its run is on this machine: rows travel with a repository, runs do not."""
+        return self._run.latest_checkpoint() is not None
+
+    def forget(self) -> None:
+        """Takes its row away, so that it counts as left until it is done again."""
+        self.row_file.unlink()
 
     def note(self, row: Row) -> None:
         """Writes the row."""
@@ -113,7 +125,9 @@ class Job:
 
 
 def jobs(config: StudyConfig, beside: Path) -> list[Job]:
-    """All runs of a study: seed by seed, in it group by group, in it the pretrained policy before its arms.
+    """All runs of a study: group by group, in it seed by seed, in it the pretrained policy before its arms.
+
+    So a study that is cut short has whole groups, and the last of them whole seeds.
 
     Args:
         beside: the folder of the study's file, to which its file names are relative.
@@ -121,7 +135,7 @@ def jobs(config: StudyConfig, beside: Path) -> list[Job]:
     Raises:
         ConfigError: configurations that cannot be used.
     """
-    return [job for seed in config.seeds for group in config.groups for job in _group(config, beside, group, seed)]
+    return [job for group in config.groups for seed in config.seeds for job in _group(config, beside, group, seed)]
 
 
 def _group(config: StudyConfig, beside: Path, group: str, seed: int) -> Iterator[Job]:

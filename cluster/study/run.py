@@ -46,7 +46,7 @@ def study(file: Path, config: StudyConfig, command: str) -> bool:
             if clock.over:
                 break
             print(f"[{number + 1}/{len(left)}] {job.name}; {_estimate(every, left[number:])}", flush=True)
-            _do(job, every, clock)
+            _do(job, every)
     except (Interrupted, KeyboardInterrupt):
         if not clock.over:
             raise
@@ -80,15 +80,23 @@ class Deadline:
         os.kill(os.getpid(), signal.SIGINT)
 
 
-def _do(job: Job, every: list[Job], clock: Deadline) -> None:
+def _do(job: Job, every: list[Job]) -> None:
     if job.arm != PRETRAINED:
         start = next(
             other for other in every if (other.group, other.seed, other.arm) == (job.group, job.seed, PRETRAINED)
         )
+        if _done(start) and not start.is_here():
+            print(f"  {start.name} is done, but its run is not on this machine: it is done again", flush=True)
+            start.forget()
+            _try(start)
         if not _done(start):
             job.fail(StudyError(f"it starts from {start.name}, which failed"))
             print(f"  left out: {start.name} failed", flush=True)
             return
+    _try(job)
+
+
+def _try(job: Job) -> None:
     began = time.monotonic()
     try:
         job.do()

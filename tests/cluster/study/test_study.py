@@ -1,6 +1,7 @@
 """A study runs what is left, notes what fails, and says what came out."""
 
 import json
+import shutil
 import threading
 from pathlib import Path
 
@@ -88,6 +89,14 @@ def test_a_study_on_the_real_processes(folder, ray_cluster, capsys):
     printed = capsys.readouterr().out
     assert "3 of 4 runs are done, 1 are left" in printed
     assert "[1/1] one/breaks-0" in printed
+    assert "not on this machine" not in printed
+
+    # Rows and results alone came to another machine: what the arm that is left starts from is made anew, first.
+    shutil.rmtree(folder / "runs" / "one")
+    assert not study(file, config, "elsewhere")
+    printed = capsys.readouterr().out
+    assert "one/pretrained-0 is done, but its run is not on this machine" in printed
+    assert "3 of 4 runs done" in (folder / "results" / "README.md").read_text()
 
 
 def test_rows_of_other_settings_are_refused(folder):
