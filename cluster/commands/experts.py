@@ -22,7 +22,8 @@ def train(
     until_return: Annotated[float | None, typer.Option(help="Stop when the policy's mean return reaches this.")] = None,
     max_env_steps: Annotated[int, typer.Option(help="Stop after so many environment steps.")] = 300_000,
     algorithm: Annotated[
-        str | None, typer.Option(help="ppo, sac or dqn; chosen by actions and observations if left out.")
+        str | None,
+        typer.Option(help="ppo, sac, dqn or cem; one of the first three by actions and observations if left out."),
     ] = None,
     network: Annotated[str, typer.Option(help="DQN's for images: nature2015 or nips2013.")] = "nature2015",
     seed: Seed = 0,
