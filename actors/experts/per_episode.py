@@ -20,13 +20,40 @@ class PerEpisode:
 
     def __init__(self, name: str, begin: Callable[[gymnasium.Env], Player]):
         self.name = name
-        self._begin = begin
+        self.begin = begin
         self._players: dict[int, Player] = {}
 
     def act(self, observations: Any, environments: Sequence[gymnasium.Env], first: np.ndarray) -> np.ndarray:
         actions = []
         for environment, begins in zip(environments, first, strict=True):
             if begins:
-                self._players[id(environment)] = self._begin(environment)
+                self._players[id(environment)] = self.begin(environment)
             actions.append(self._players[id(environment)]())
         return np.stack(actions)
+
+
+def distracted(begin: Callable[[gymnasium.Env], Player], share: float, seed: int) -> Callable[[gymnasium.Env], Player]:
+    """Players of whose actions a share is drawn uniformly instead.
+
+    Args:
+        begin: makes the player of an environment; its actions are one choice or bounded numbers.
+        share: in [0, 1].
+        seed: of the draws.
+    """
+    generator = np.random.default_rng(seed)
+
+    def begin_distracted(environment: gymnasium.Env) -> Player:
+        plan, space = begin(environment), environment.action_space
+
+        def act() -> Any:
+            planned = plan()  # at every step, for some follow what was done from their last plan
+            if generator.random() >= share:
+                return planned
+            if isinstance(space, gymnasium.spaces.Discrete):
+                return space.start + generator.integers(space.n)
+            assert isinstance(space, gymnasium.spaces.Box)
+            return generator.uniform(space.low, space.high).astype(space.dtype)
+
+        return act
+
+    return begin_distracted

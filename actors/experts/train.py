@@ -82,7 +82,7 @@ def train(
     options = {"network": network} if name == "dqn" and image_shape(layout.observation) else {}
     path = files.network_path(folder or files.own_folder(), task, quality)
     path.parent.mkdir(parents=True, exist_ok=True)
-    state = path.with_suffix(".training")
+    state = path.with_suffix(f".{name}-training")  # another algorithm could not go on from it
     trained, env_steps = _run(layout, name, options, until_return, max_env_steps, seed, state, progress, stop)
     returns = returns_of(trained, layout, MEASURED_EPISODES, seed + 1)  # not the episodes that decided when to stop
     command = f"ocelot experts train {task} --quality {quality} --max-env-steps {max_env_steps} --seed {seed}"

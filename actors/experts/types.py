@@ -12,9 +12,9 @@ RANDOM, MEDIUM, EXPERT, MIXED = "random", "medium", "expert", "mixed"
 
 QUALITIES = (RANDOM, MEDIUM, EXPERT, MIXED)
 """Qualities of demonstrations in D4RL's sense (arXiv 2004.07219): `random` draws actions uniformly, `medium` samples
-from a policy whose training was stopped half way (in BabyAI, whose missions networks do not read here, it is the bot
-with most actions drawn uniformly), `expert` is the best player that the task has, and `mixed` is D4RL's medium-expert:
-every second episode is the expert's, the others are medium."""
+from a policy whose training was stopped half way (of two tasks it is the expert with most actions drawn uniformly),
+`expert` is the best player that the task has, and `mixed` is D4RL's medium-expert: every second episode is the
+expert's, the others are medium."""
 
 
 def played_by(quality: str) -> tuple[str, ...]:

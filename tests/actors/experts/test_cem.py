@@ -35,7 +35,7 @@ def test_it_finds_a_player_and_resumes_to_the_bit(tmp_path):
     with pytest.raises(Stopped):
         search(tmp_path / "halves", stop=stops_at(1))
     again = search(tmp_path / "halves")
-    assert not again.with_suffix(".training").exists()
+    assert not again.with_suffix(".cem-training").exists()
     for (weight, bias), (same, too) in zip(network.layers, Network.load(again).layers, strict=True):
         assert np.array_equal(weight, same)
         assert np.array_equal(bias, too)
@@ -45,7 +45,7 @@ def test_it_finds_a_player_and_resumes_to_the_bit(tmp_path):
 def test_a_goal_that_is_not_reached_is_an_error_that_resumes(tmp_path, monkeypatch):
     with pytest.raises(ExpertError, match=r"not yet 1e\+06; allow more steps"):
         search(tmp_path, until_return=1e6, max_env_steps=1)
-    assert files.network_path(tmp_path, POLE, "medium").with_suffix(".training").exists()
+    assert files.network_path(tmp_path, POLE, "medium").with_suffix(".cem-training").exists()
     monkeypatch.setenv(files.OWN_VARIABLE, str(tmp_path))
     assert registry.qualities(POLE) == ["random"]
 
