@@ -60,7 +60,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(240)
 def test_a_study_on_the_real_processes(folder, ray_cluster, capsys):
     file = folder / "study.yaml"
     config = study_config(file)
@@ -84,17 +84,14 @@ def test_a_study_on_the_real_processes(folder, ray_cluster, capsys):
         assert expected in page
     assert "first evaluation online minus before" in page
     assert (folder / "results" / "one" / "comparison.png").exists()
-    capsys.readouterr()
-    assert not study(file, config, "again")
-    printed = capsys.readouterr().out
-    assert "3 of 4 runs are done, 1 are left" in printed
-    assert "[1/1] one/breaks-0" in printed
-    assert "not on this machine" not in printed
 
     # Rows and results alone came to another machine: what the arm that is left starts from is made anew, first.
+    capsys.readouterr()
     shutil.rmtree(folder / "runs" / "one")
     assert not study(file, config, "elsewhere")
     printed = capsys.readouterr().out
+    assert "3 of 4 runs are done, 1 are left" in printed
+    assert "[1/1] one/breaks-0" in printed
     assert "one/pretrained-0 is done, but its run is not on this machine" in printed
     assert "3 of 4 runs done" in (folder / "results" / "README.md").read_text()
 
