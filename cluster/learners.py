@@ -48,7 +48,7 @@ class Learners:
 
         Raises:
             ray.exceptions.RayActorError: one of them is dead.
-            OcelotError: what one of them raised.
+            OcelotError: what one of them raised, as it began (BeginError) or later.
         """
         import ray
 

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 EXCLUDED = [".git", ".venv", "runs", "results", "**/__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"]
 OBJECT_STORE = 256 * 2**20  # bytes; weights and requests are small, and the store is memory that is gone
 CONTROL = "control"
+FOLDERS = ("policy", "replay", "actors", "learner", "cluster")  # whose errors say what to change
 STARTS = 3  # attempts to start Ray
 LOOPBACK = ("127.0.0.1:", "localhost:")
 ONLY_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
@@ -25,6 +26,10 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 class ProcessError(OcelotError):
     """A process of the run that died and could not be replaced."""
+
+
+class BeginError(ProcessError):
+    """A process that ended with an error before it had begun; says which."""
 
 
 @contextlib.contextmanager
@@ -169,7 +174,11 @@ def kill(handle: Any) -> None:
 
 
 def get(reference: Any, timeout: float | None = None) -> Any:
-    """The result of a call. An OcelotError that the process raised is raised here as it was, without Ray's wrapping."""
+    """The result of a call. An OcelotError that the process raised is raised here as it was, without Ray's wrapping.
+
+    Raises:
+        BeginError: the process's constructor had raised an error. To Ray it is one that died.
+    """
     import ray
 
     try:
@@ -178,3 +187,15 @@ def get(reference: Any, timeout: float | None = None) -> Any:
         if isinstance(error.cause, OcelotError):
             raise error.cause from None
         raise
+    except ray.exceptions.RayActorError as error:
+        if error.actor_init_failed:
+            raise BeginError(_raised(str(error))) from None
+        raise
+
+
+def _raised(traceback: str) -> str:
+    """What stands below a traceback: the error itself, without its module where it is one of ours."""
+    lines = traceback.rstrip().splitlines()
+    last = max((number for number, line in enumerate(lines) if line.startswith("  ")), default=-1)
+    name, separator, said = "\n".join(lines[last + 1 :]).partition(": ")
+    return said if separator and name.split(".")[0] in FOLDERS else f"{name}{separator}{said}"
