@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from cluster.config import FinetuneConfig
-from cluster.local_ray import ProcessError, get, kill, start
+from cluster.local_ray import BeginError, ProcessError, get, kill, start
 from cluster.pacing import divide
-from cluster.placement import Placement
+from cluster.placement import Place, Placement
 from cluster.serving import Servers
 from policy.errors import OcelotError
 from policy.layout import Layout
@@ -21,8 +21,9 @@ LOG = logging.getLogger("ocelot")
 IN_A_ROW = 5  # deaths of one actor, none of which made it through more steps than PROGRESS
 PROGRESS = 1000
 ANSWER = 5.0  # seconds that an actor may take to say where it is
-ARRIVES = 300.0  # seconds that an actor may take to answer for the first time, where none waits for a CPU
+ARRIVES = 300.0  # seconds that an actor may take to answer for the first time, once there is room for it
 BEGINS = 120.0  # seconds that an actor may be silent before its first step
+ROOM = 1.0  # seconds between questions whether there is room for an actor
 WAITED = 60.0  # seconds after which it is said that an actor has no place to run
 
 
@@ -44,7 +45,13 @@ class Member:
     asked: Any = None
     """Statistics to come."""
     since: float = 0.0
-    """Monotonic time at which they were asked for."""
+    """Monotonic time at which they were asked for; of the first ones, at which there was room for the process."""
+    place: Place | None = None
+    """Where the process runs, or will run."""
+    placed: bool = False
+    """There is room for the process: it begins."""
+    looked: float = 0.0
+    """Monotonic time at which Ray was asked for that."""
     here: bool = False
     """The process runs: it has answered."""
     waited_for: bool = False
@@ -201,7 +208,7 @@ class ActorPool:
             member.handle.stop.remote()
         ray.wait([member.running for member in self.members], num_returns=len(self.members), timeout=timeout)
         for member in self.members:
-            kill(member.handle)
+            self._end(member)
 
     def _start(self, member: Member) -> None:
         from actors.actor import Actor
@@ -209,7 +216,8 @@ class ActorPool:
         acting = self._config.actors
         seed = np.random.SeedSequence((self._seed, member.number, member.lives)).generate_state(1)[0]
         member.issued = member.before if acting.steps is not None else None
-        member.here = member.waited_for = False
+        member.here = member.placed = member.waited_for = False
+        member.place = self._placement.actor()
         member.handle = start(
             Actor,
             member.number,
@@ -225,7 +233,7 @@ class ActorPool:
             prompts=acting.prompts,
             return_kappa=acting.return_kappa,
             allowed=member.allowed,
-            place=self._placement.actor(),
+            place=member.place.options,
         )
         member.running = member.handle.run.remote()
         member.asked = None
@@ -236,10 +244,10 @@ class ActorPool:
         asked, member.asked = member.asked, None
         try:
             stats = get(asked)
-        except ray.exceptions.RayActorError:
+        except (ray.exceptions.RayActorError, BeginError):
             return  # `poll` sees it in the call that acts
         if not member.here:
-            member.here = True
+            member.here = member.placed = True
             with contextlib.suppress(ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError):
                 member.node = get(member.handle.__ray_call__.remote(_own_node), timeout=ANSWER)
             LOG.info("actor %d (%s) acts", member.number, member.task)
@@ -251,14 +259,26 @@ class ActorPool:
 
     def _look_at_silence(self, member: Member) -> None:
         """Replaces an actor that answers no more: frozen, or on a machine that was cut off."""
+        if not member.placed:
+            self._look_for_room(member)
+            return
         silent = time.monotonic() - member.since
         patience = self._config.actors.silent
         if not member.steps:
             patience = max(patience, BEGINS if member.here else ARRIVES)  # imports keep it from answering
-        may_wait = self._placement.cluster and not member.here  # for a CPU
-        if not may_wait and silent > patience:
+        if silent > patience:
             self._bury(member, ProcessError(f"it has not answered for {silent:.0f} s"))
-        elif may_wait and not member.waited_for and silent > WAITED:
+
+    def _look_for_room(self, member: Member) -> None:
+        """Whether an actor that has said nothing yet has a CPU to begin on; it may wait for one for ever."""
+        now = time.monotonic()
+        if now - member.looked < ROOM:
+            return
+        member.looked = now
+        assert member.place is not None
+        if member.place.there:
+            member.placed, member.since = True, now
+        elif not member.waited_for and now - member.since > WAITED:
             member.waited_for = True
             LOG.warning("actor %d (%s) waits for a free CPU in the cluster", member.number, member.task)
 
@@ -272,7 +292,7 @@ class ActorPool:
         try:
             get(member.running)
             reason: Exception = ProcessError("it ended before it was told to")
-        except (ray.exceptions.RayActorError, ServerSilent, ServerError) as error:
+        except (ray.exceptions.RayActorError, BeginError, ServerSilent, ServerError) as error:
             reason = error
         self._bury(member, reason)
 
@@ -298,8 +318,14 @@ class ActorPool:
         member.before += member.steps
         member.faults_before += member.faults
         member.steps = member.faults = 0
-        kill(member.handle)
+        self._end(member)
         self._start(member)
+
+    def _end(self, member: Member) -> None:
+        """Ends a process, and gives back the room that it has or waits for."""
+        kill(member.handle)
+        if member.place is not None:
+            member.place.release()
 
 
 def _members(config: FinetuneConfig) -> Iterator[Member]:

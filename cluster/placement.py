@@ -12,6 +12,46 @@ ONE = ParallelConfig()
 RESERVE = 60.0  # seconds in which GPUs of the driver's node must be free
 
 
+class Place:
+    """Of one actor.
+
+    On a cluster it is a placement group of its own: Ray tells of a group whether there is room for it, and of an actor
+    only that it has not begun. So one that waits for a CPU and one that hangs while it begins are told apart.
+
+    Args:
+        cpus: that the actor claims; None: nothing, anywhere.
+    """
+
+    def __init__(self, cpus: float | None):
+        import ray
+
+        self._cpus = cpus
+        self._group = None if cpus is None else ray.util.placement_group([{"CPU": cpus}], strategy="SPREAD")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Ray's options for the actor's process."""
+        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+        if self._group is None:
+            return {}
+        return {"scheduling_strategy": PlacementGroupSchedulingStrategy(self._group, 0), "num_cpus": self._cpus}
+
+    @property
+    def there(self) -> bool:
+        """Whether a node has room for the actor; asks Ray's head."""
+        import ray
+
+        return self._group is None or ray.util.placement_group_table(self._group)["state"] == "CREATED"
+
+    def release(self) -> None:
+        """Gives the room back; the actor ends."""
+        import ray
+
+        if self._group is not None:
+            ray.util.remove_placement_group(self._group)
+
+
 class Placement:
     """Of one run. Ray must be initialised.
 
@@ -34,7 +74,7 @@ class Placement:
         import ray
         from torch import distributed
 
-        self.cluster = cluster
+        self._cluster = cluster
         self._actor_cpus = actor_cpus
         here, others = _nodes()
         gpus = here["Resources"].get("GPU", 0.0)
@@ -66,9 +106,9 @@ class Placement:
         strategy = PlacementGroupSchedulingStrategy(self._group, placement_group_bundle_index=ROLES.index(role))
         return {"scheduling_strategy": strategy, "num_gpus": self._gpus[role]}
 
-    def actor(self) -> dict[str, Any]:
-        """Ray's options for an actor process."""
-        return {"scheduling_strategy": "SPREAD", "num_cpus": self._actor_cpus} if self.cluster else {}
+    def actor(self) -> Place:
+        """Room for an actor, now or when a node joins."""
+        return Place(self._actor_cpus if self._cluster else None)
 
     def release(self) -> None:
         """Gives the group's resources back; what runs in it ends."""
