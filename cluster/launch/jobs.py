@@ -1,6 +1,7 @@
 """Runs as jobs of a Ray cluster: sent with the working directory, followed to their end."""
 
 import asyncio
+import os
 import shlex
 import shutil
 import sys
@@ -75,19 +76,29 @@ def _gather(target: Path) -> None:
     """Copies the current directory, and this checkout's packages if it is another.
 
     Raises:
-        LaunchError: when it is too large.
+        LaunchError: when it is too large; as soon as that is known.
     """
     ignore = shutil.ignore_patterns(*(name.removeprefix("**/") for name in EXCLUDED))
     sources: Sequence[Path] = [Path.cwd()] if Path.cwd() == ROOT else [ROOT, Path.cwd()]
+    files: list[tuple[int, str]] = []
+    total = 0
+
+    def copy(file: str, to: str) -> None:
+        nonlocal total
+        if not os.path.isfile(file):
+            return  # a socket or a pipe
+        files.append((os.path.getsize(file), file))
+        total += files[-1][0]
+        if total > LIMIT:
+            largest = ", ".join(f"{name} ({size / 2**20:.0f} MB)" for size, name in sorted(files, reverse=True)[:3])
+            raise LaunchError(
+                f"the working directory is larger than {LIMIT // 2**20} MB without {', '.join(EXCLUDED[:4])}; large "
+                f"files are {largest}. Give the command in a smaller directory"
+            )
+        shutil.copy2(file, to)
+
     for source in sources:
-        shutil.copytree(source, target, ignore=ignore, dirs_exist_ok=True, symlinks=True)
-    files = sorted(((file.stat().st_size, file) for file in target.rglob("*") if file.is_file()), reverse=True)
-    if sum(size for size, _ in files) > LIMIT:
-        largest = ", ".join(f"{file.relative_to(target)} ({size / 2**20:.0f} MB)" for size, file in files[:3])
-        raise LaunchError(
-            f"the working directory is larger than {LIMIT // 2**20} MB without {', '.join(EXCLUDED[:4])}; its largest "
-            f"files are {largest}. Give the command in a smaller directory"
-        )
+        shutil.copytree(source, target, ignore=ignore, dirs_exist_ok=True, symlinks=True, copy_function=copy)
 
 
 def _follow(client: Any, job: str) -> int:
