@@ -5,6 +5,7 @@ Ray's autoscaler on the head starts workers when actors wait for CPUs, and start
 
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,13 +17,14 @@ from typing import Any
 
 import yaml
 
-from cluster.launch.config import ClusterConfig
+from cluster.launch.config import ClusterConfig, SshConfig
 from cluster.launch.ports import free_port
 from cluster.launch.state import ClusterState, LaunchError
 from cluster.launch.token import make_token
 from cluster.local_ray import NO_TASK_EVENTS
 
 TUNNEL = 30.0  # seconds in which the way to the head must be open
+END = 120.0  # seconds in which Ray must have ended on a machine
 
 
 def up(config: ClusterConfig, state: ClusterState) -> None:
@@ -37,8 +39,31 @@ def up(config: ClusterConfig, state: ClusterState) -> None:
 
 
 def down(config: ClusterConfig, state: ClusterState) -> None:
-    """Ends Ray on all machines. Raises LaunchError as `up`."""
-    _launcher(["down", "--yes"], config, state)
+    """Ends Ray on all machines: on the head first, whose autoscaler would start it on the others again.
+
+    Ray's launcher would look for `ray` in the PATH of the head's user, end it nowhere else, and report success.
+
+    Raises:
+        LaunchError: where it could not be ended.
+    """
+    ssh = config.ssh
+    assert ssh is not None
+    left = []
+    for machine in [ssh.head, *ssh.workers]:
+        command = ["ssh", *_options(config), f"{ssh.user}@{machine}", f"{_ray(ssh)} stop"]
+        try:
+            subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=END, check=True)
+        except subprocess.CalledProcessError as error:
+            said = (error.stderr.strip() or error.stdout.strip() or f"status {error.returncode}").splitlines()
+            left.append(f"{machine} ({said[-1]})")
+        except subprocess.TimeoutExpired:
+            left.append(f"{machine} (no answer within {END:.0f} s)")
+    if left:
+        raise LaunchError(
+            f"Ray may still run on {', '.join(left)}; all other machines of cluster '{config.name}' are done. Once "
+            f"they can be reached, `ocelot cluster down {config.name}` does the rest"
+        )
+    shutil.rmtree(state.folder / "ray", ignore_errors=True)  # the launcher's notes of what runs
     state.forget()
 
 
@@ -46,7 +71,7 @@ def launcher_file(config: ClusterConfig, state: ClusterState) -> dict[str, Any]:
     """The cluster in the words of Ray's launcher (`ray up`)."""
     ssh = config.ssh
     assert ssh is not None
-    ray = f"{quote(ssh.folder)}/.venv/bin/ray"
+    ray = _ray(ssh)
     token = f".ocelot/clusters/{config.name}/token"
     environment = f'RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$HOME/{token}" RAY_USAGE_STATS_ENABLED=0'
     environment += f" {NO_TASK_EVENTS}=0"
@@ -105,17 +130,26 @@ def runs(config: ClusterConfig) -> str:
     return config.ssh.runs
 
 
+def _ray(ssh: SshConfig) -> str:
+    """Ray's command on each machine, for a shell."""
+    return f"{quote(ssh.folder)}/.venv/bin/ray"
+
+
 def _options(config: ClusterConfig) -> list[str]:
     assert config.ssh is not None
     key = str(Path(config.ssh.key).expanduser())
-    return ["-i", key, "-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ExitOnForwardFailure=yes"]
+    # A machine that is new is believed, and its key noted; one whose key has changed is not.
+    names = ("BatchMode=yes", "ConnectTimeout=10", "ExitOnForwardFailure=yes", "StrictHostKeyChecking=accept-new")
+    return ["-i", key, *(word for name in names for word in ("-o", name))]
 
 
 def _launcher(words: Sequence[str], config: ClusterConfig, state: ClusterState) -> None:
     file = state.write("launcher.yaml", yaml.safe_dump(launcher_file(config, state), sort_keys=False))
     command = [sys.executable, "-m", "ray.scripts.scripts", *words, str(file)]
-    # Ray's launcher keeps notes of its own, by default in a folder that all users of this machine share.
-    done = subprocess.run(command, env=os.environ | {"RAY_TMPDIR": str(state.folder)})
+    # Ray's launcher keeps notes of its own, by default in a folder that all users of this machine share. The second
+    # version of Ray's autoscaler, its default, does not know on such machines that the head runs, and starts no worker.
+    environment = os.environ | {"RAY_TMPDIR": str(state.folder), "RAY_UP_enable_autoscaler_v2": "0"}
+    done = subprocess.run(command, env=environment)
     if done.returncode:
         raise LaunchError(
             f"Ray's launcher failed with status {done.returncode} (above is what it said). Each machine needs ssh for "
