@@ -34,7 +34,7 @@ def impatient(monkeypatch):
     monkeypatch.setattr(actor_pool, "WAITED", 2.0)
 
 
-def one_actor(cpus: float | None) -> ActorPool:
+def one_actor(cpus):
     """A pool of one actor that claims so many CPUs, of the one that Ray has here."""
     given = changed(FINETUNE, tasks=TASKS[:1], checkpoint="somewhere", actors__processes=1, actors__silent=1.0)
     return ActorPool(
@@ -48,7 +48,7 @@ def one_actor(cpus: float | None) -> ActorPool:
     )
 
 
-def poll(pool: ActorPool, caplog: pytest.LogCaptureFixture, until: str) -> None:
+def poll(pool, caplog, until):
     """Looks after a pool until it has said something, for so long that it would have."""
     ends = time.monotonic() + 60.0
     while until not in caplog.text and time.monotonic() < ends:
