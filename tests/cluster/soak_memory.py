@@ -1,6 +1,8 @@
 """The memory of every process of a run, sampled while it goes on, and whether it keeps growing."""
 
+import itertools
 import re
+import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -65,7 +67,8 @@ class Growth:
     most: float
     """MiB, of all processes of this name at any time."""
     slope: float
-    """MiB an hour, the same line in every life, each from its own beginning (least squares)."""
+    """MiB an hour: the median of those between any two minutes of a life, over all lives (Theil and Sen's), without the
+    largest rise of each life. What happens once is no leak, however late: a leak happens again, be it in steps."""
 
     @property
     def bounded(self) -> bool:
@@ -114,23 +117,31 @@ class Memory:
 
 def growth(name: str, lives: Sequence[Life]) -> Growth | None:
     """Of the processes of one name; None when none of them lived long enough."""
-    across = square = minutes = 0.0
-    judged: list[list[float]] = []
+    minutes = 0.0
+    slopes: list[float] = []
+    judged: list[float] = []
     named = [life for life in lives if life.name == name]
     for life in named:
         times, sizes = life.judged
         if not times:
             continue
-        middle, mean = sum(times) / len(times), sum(sizes) / len(sizes)
-        across += sum((at - middle) * (size - mean) for at, size in zip(times, sizes, strict=True))
-        square += sum((at - middle) ** 2 for at in times)
+        pairs = itertools.combinations(zip(times, _without_largest_rise(sizes), strict=True), 2)
+        slopes += [3600.0 * (last - first) / (late - early) for (early, first), (late, last) in pairs]
         minutes += (max(times) - min(times)) / 60.0
-        judged.append(sizes)
-    if not judged:
+        judged += sizes
+    if not slopes:
         return None
-    together = [size for sizes in judged for size in sizes]
     most = max(size for life in named for size in life.sizes)
-    return Growth(name, len(judged), minutes, sum(together) / len(together), most, 3600.0 * across / square)
+    lives_judged = sum(bool(life.judged[0]) for life in named)
+    return Growth(name, lives_judged, minutes, statistics.mean(judged), most, statistics.median(slopes))
+
+
+def _without_largest_rise(sizes: Sequence[float]) -> list[float]:
+    """Sizes in the order of time, with what came after the largest rise between two of them lower by it."""
+    rises = [after - before for before, after in itertools.pairwise(sizes)]
+    largest = max(rises)
+    place = rises.index(largest)
+    return [size - max(0.0, largest) * (number > place) for number, size in enumerate(sizes)]
 
 
 def _begins(name: str, title: str) -> bool:
