@@ -13,7 +13,7 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.tune.registry import register_env
 
 from cluster.bench.loop_meter import WARM, Meter, arguments
-from cluster.bench.loop_simulators import Clock
+from cluster.bench.loop_simulators import Clock, totals
 from cluster.local_ray import local_ray
 
 RUNNERS, ENVIRONMENTS = 2, 32  # processes, and environments of each: as Ocelot's
@@ -55,6 +55,8 @@ def main() -> None:
     )
     with local_ray():
         algorithm = config.build_algo()
+        while totals("simulator")[0] == 0:  # its processes start
+            algorithm.train()
         for lasts in (WARM, seconds):
             meter, began = Meter(ray.__version__, "simulator", "policy", "learner"), time.perf_counter()
             while time.perf_counter() - began < lasts:

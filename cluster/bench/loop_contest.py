@@ -26,6 +26,9 @@ OWN = {"policy": "policy server", "replay": "replay", "learner": "learner"}
 ALONE, WITH_LEARNER = "Ocelot without a learner", "Ocelot"
 SLOW, BAR = "busy", 0.6
 """With slow simulators, these should have this share of all processor time where nobody learns."""
+NICENESS = "RAY_worker_niceness"
+"""Environment variable: by Ray's default its workers give way to who started it, which starves those that step
+environments for RLlib's learner."""
 PATIENCE = 600.0  # seconds beyond those that are measured
 
 
@@ -107,13 +110,20 @@ def _other(name: str, python: str, task: str, seconds: float) -> Measured:
 
 @contextmanager
 def _clocks() -> Iterator[Path]:
-    """A folder for the clocks of all processes that are started meanwhile."""
+    """A folder for the clocks of all processes that are started meanwhile, none of which gives way to another."""
+    variables = {NICENESS: "0"}
     with tempfile.TemporaryDirectory(prefix="ocelot-clocks-") as folder:
-        os.environ[FOLDER] = folder
+        variables[FOLDER] = folder
+        before = {name: os.environ.get(name) for name in variables}
+        os.environ |= variables
         try:
             yield Path(folder)
         finally:
-            del os.environ[FOLDER]
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
 
 
 def pythons(sb3: str | None) -> dict[str, str]:
