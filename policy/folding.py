@@ -16,6 +16,11 @@ class Fold:
     parts: list[tuple[int, int]]
     """(runs, tokens in each), one after the other. Tokens see the earlier ones of their own run."""
 
+    def starts(self) -> list[torch.Tensor]:
+        """int64 [runs] of each part: flat places at which its runs start."""
+        whole = self.index.split([runs * size for runs, size in self.parts])
+        return [each[::size] for each, (_, size) in zip(whole, self.parts, strict=True)]
+
 
 def fold(timestep: torch.Tensor) -> Fold:
     """Where the tokens of a batch go.

@@ -13,7 +13,7 @@ from policy.config import PolicyConfig
 from policy.decoder import Decoder
 from policy.decoder_blocks import Part
 from policy.embedding import Embedding
-from policy.folding import fold, fold_windows
+from policy.folding import Fold, fold, fold_windows
 from policy.patches import Patches
 from policy.transformer import Transformer
 from policy.values import bin_centres
@@ -94,13 +94,26 @@ class Policy(nn.Module):
         self, embedded: torch.Tensor, timestep: torch.Tensor, prompt: torch.Tensor | None, wanted: torch.Tensor | None
     ) -> torch.Tensor:
         """Hidden states of embedded windows [B, T, width] whose tokens see those before them."""
-        if self.config.attention_steps is None and bool((timestep[:, -1] < 0).any()):
-            return self.transformer.folded(embedded, fold_windows(timestep), wanted)
+        if bool((timestep[:, -1] < 0).any()):
+            fold = fold_windows(timestep)
+            return self.transformer.folded(embedded, fold, wanted, self._masks(fold, timestep, prompt))
         place = torch.arange(timestep.shape[1], device=timestep.device).expand_as(timestep)
         mask = None
         if self.config.attention_steps is not None:
             mask = self._visible(timestep, place, timestep, place, prompt)
         return self.transformer(embedded, place, mask, wanted=wanted)
+
+    def _masks(self, fold: Fold, timestep: torch.Tensor, prompt: torch.Tensor | None) -> list[torch.Tensor] | None:
+        """What tokens may attend to in the windows of each part, bool [windows, 1, size, size]; None: all before."""
+        if self.config.attention_steps is None:
+            return None
+        masks = []
+        for starts, (_, size) in zip(fold.starts(), fold.parts, strict=True):
+            rows = starts // timestep.shape[1]
+            when = timestep[rows, :size]
+            place = torch.arange(size, device=when.device).expand_as(when)
+            masks.append(self._visible(when, place, when, place, None if prompt is None else prompt[rows]))
+        return masks
 
     def freeze(self) -> None:
         """For serving: computes what depends on the weights alone. To be called again after the parameters changed."""

@@ -93,6 +93,7 @@ class Block(nn.Module):
         parts: Sequence[tuple[int, int]],
         share: torch.Tensor | None = None,
         wanted: torch.Tensor | None = None,
+        masks: Sequence[torch.Tensor] | None = None,
     ) -> torch.Tensor:
         """The block where each token sees the earlier ones of its own run only, which a fold tells.
 
@@ -102,6 +103,7 @@ class Block(nn.Module):
             parts: of the fold.
             share: [2, K, 1], as in `forward`.
             wanted: int64 [W]: which of the K tokens the output is wanted of; None: all.
+            masks: of each part, bool [runs, 1, size, size] (True: may attend); None: every token sees all earlier ones.
 
         Returns:
             [K, width], or [W, width].
@@ -110,13 +112,13 @@ class Block(nn.Module):
         joint = Turn.apply(self.qkv(self.norm_attention(x)), cos, sin, self.heads)
         parts_of = joint.view(count, 3, self.heads, width // self.heads).unbind(1)  # each [K, heads, key]
         attended, at = [], 0
-        for rows, size in parts:
+        for part, (rows, size) in enumerate(parts):
             these = slice(at, at + rows * size)
             q, k, v = (
                 each[these].view(rows, size, self.heads, -1).transpose(1, 2)  # [runs, heads, size, key]
                 for each in parts_of
             )
-            one = attention(q, k, v)
+            one = attention(q, k, v, None if masks is None else masks[part])
             attended.append(one.transpose(1, 2).reshape(rows * size, width))
             at += rows * size
         every = torch.cat(attended)
@@ -195,10 +197,16 @@ class Transformer(nn.Module):
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
 
-    def folded(self, x: torch.Tensor, fold: Fold, wanted: torch.Tensor | None = None) -> torch.Tensor:
+    def folded(
+        self,
+        x: torch.Tensor,
+        fold: Fold,
+        wanted: torch.Tensor | None = None,
+        masks: Sequence[torch.Tensor] | None = None,
+    ) -> torch.Tensor:
         """Embedded tokens [B, T, width] to normalised hidden states, each from its own run; zero at padding.
 
-        With `wanted` (int64 [W], flat places, none of them padding) zero elsewhere too.
+        With `wanted` (int64 [W], flat places, none of them padding) zero elsewhere too. `masks` as in `Block.folded`.
         """
         cos = self.cos[fold.place].to(x.dtype)[:, None, None]  # [K, 1, 1, key/2]
         sin = self.sin[fold.place].to(x.dtype)[:, None, None]
@@ -213,7 +221,7 @@ class Transformer(nn.Module):
                 within = torch.zeros(x.shape[0] * x.shape[1], dtype=torch.int64, device=x.device)
                 within[fold.index] = torch.arange(len(fold.index), device=x.device)
                 chosen = within[wanted]
-            y = self._through(cast(Block, block).folded)(y, cos, sin, fold.parts, share, chosen)
+            y = self._through(cast(Block, block).folded)(y, cos, sin, fold.parts, share, chosen, masks)
         return _scattered(self.norm(y), fold.index if wanted is None else wanted, x)
 
     def forward(

@@ -1,5 +1,6 @@
 """Timesteps and windows in rows of their own give what masks and padding give."""
 
+import copy
 import dataclasses
 
 import pytest
@@ -9,25 +10,38 @@ from learner.view import read
 from policy.config import PolicyConfig
 from policy.folding import fold, fold_windows
 from policy.model import Policy
-from replay.batch import collate
+from policy.transformer import Block
+from replay.batch import Batch, collate
 from tests.learner.windows import mixed
 
 CONFIG = PolicyConfig(layers=2, width=32, heads=2, feedforward=64, context=64, action_bins=64, attention_steps=0)
 
 
-def test_hidden_states_and_gradients_equal_those_under_a_mask():
+def padded(policy: Policy, batch: Batch, prompt: torch.Tensor | None = None) -> torch.Tensor:
+    """Hidden states of windows that are padded to each other's length, under one mask."""
+    place = torch.arange(batch.timestep.shape[1]).expand_as(batch.timestep)
+    mask = None
+    if policy.config.attention_steps is not None:
+        mask = policy._visible(batch.timestep, place, batch.timestep, place, prompt)
+    return policy.transformer(policy.embedding(batch.tokens, batch.position), place, mask)
+
+
+@pytest.mark.parametrize("attention_steps", [0, 1, 3, None])
+@pytest.mark.parametrize("prompted", [False, True])
+def test_hidden_states_and_gradients_equal_those_under_a_mask(attention_steps, prompted):
     torch.manual_seed(0)
     batch = collate(mixed())
-    folded = Policy(CONFIG).double()
-    masked = Policy(CONFIG).double()
-    masked.load_state_dict(folded.state_dict())
+    assert (batch.timestep < 0).any()
+    prompt = torch.arange(len(batch.tasks)) % 3 if prompted else None
+    folded = Policy(dataclasses.replace(CONFIG, attention_steps=attention_steps)).double()
+    masked = copy.deepcopy(folded)
     real = batch.timestep >= 0
     results = []
     for policy in (folded, masked):
         if policy is folded:
-            hidden = policy(batch.tokens, batch.position, batch.timestep)
+            hidden = policy(batch.tokens, batch.position, batch.timestep, None, prompt)
         else:
-            hidden = policy._attended(policy.embedding(batch.tokens, batch.position), batch.timestep, None, None)
+            hidden = padded(policy, batch, prompt)
         hidden[real].pow(3).sum().backward()
         results.append((hidden.detach()[real], policy.transformer.blocks[0].qkv.weight.grad))
     for one, other in zip(*results, strict=True):
@@ -42,30 +56,11 @@ def test_every_token_but_padding_has_one_place():
     assert torch.equal(found.place, found.index % batch.timestep.shape[1])
 
 
-def test_windows_without_padding_give_what_padded_ones_give():
+@pytest.mark.parametrize("attention_steps", [0, 1, 3, None])
+def test_no_window_sees_another(attention_steps):
     torch.manual_seed(0)
     batch = collate(mixed())
-    assert (batch.timestep < 0).any()
-    policy = Policy(dataclasses.replace(CONFIG, attention_steps=None)).double()
-    real = batch.timestep >= 0
-    place = torch.arange(batch.timestep.shape[1]).expand_as(batch.timestep)
-    results = []
-    for run in (
-        lambda: policy(batch.tokens, batch.position, batch.timestep),
-        lambda: policy.transformer(policy.embedding(batch.tokens, batch.position), place, None),
-    ):
-        policy.zero_grad()
-        hidden = run()
-        hidden[real].pow(3).sum().backward()
-        results.append((hidden.detach()[real], *(each.grad.clone() for each in policy.transformer.blocks.parameters())))
-    for one, other in zip(*results, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
-
-
-def test_no_window_sees_another():
-    torch.manual_seed(0)
-    batch = collate(mixed())
-    policy = Policy(dataclasses.replace(CONFIG, attention_steps=None))
+    policy = Policy(dataclasses.replace(CONFIG, attention_steps=attention_steps))
     before = policy(batch.tokens, batch.position, batch.timestep)
     for row in range(len(batch.tokens)):
         changed = batch.tokens.clone()
@@ -82,6 +77,27 @@ def test_every_token_of_a_window_has_one_place():
     assert sorted(found.index.tolist()) == torch.nonzero(batch.timestep.reshape(-1) >= 0).squeeze(1).tolist()
     assert sum(rows for rows, _ in found.parts) == len(batch.tokens)
     assert sum(rows * size for rows, size in found.parts) == len(found.index)
+    width = batch.timestep.shape[1]
+    for starts, (rows, size) in zip(found.starts(), found.parts, strict=True):
+        assert len(starts) == rows
+        assert ((batch.timestep[starts // width] >= 0).sum(1) == size).all()
+        assert (starts % width == 0).all()
+
+
+@pytest.mark.parametrize("attention_steps", [0, 1, None])
+def test_no_padding_goes_through_a_block(attention_steps, monkeypatch):
+    batch = collate(mixed())
+    policy = Policy(dataclasses.replace(CONFIG, attention_steps=attention_steps))
+    seen = []
+    feedforward = Block.feedforward
+
+    def counted(block: Block, x: torch.Tensor) -> torch.Tensor:
+        seen.append(x.numel() // x.shape[-1])
+        return feedforward(block, x)
+
+    monkeypatch.setattr(Block, "feedforward", counted)
+    policy(batch.tokens, batch.position, batch.timestep)
+    assert seen == [int((batch.timestep >= 0).sum())] * CONFIG.layers
 
 
 @pytest.mark.parametrize("attention_steps", [None, 0, 1])
@@ -108,7 +124,7 @@ def test_rows_without_a_prompt_are_folded_beside_rows_that_have_one(everything):
     prompt[1::2] = 1
     wanted = torch.nonzero(batch.timestep.flatten() >= 0).squeeze(1) if everything else read(batch)
     some = policy(batch.tokens, batch.position, batch.timestep, None, prompt, None if everything else wanted)
-    every = policy._attended(policy.embedding(batch.tokens, batch.position), batch.timestep, prompt, None)
+    every = padded(policy, batch, prompt)
     torch.testing.assert_close(some.flatten(0, 1)[wanted], every.flatten(0, 1)[wanted], rtol=1e-10, atol=1e-12)
     alone = policy(batch.tokens, batch.position, batch.timestep)
     assert not torch.allclose(some[1][batch.timestep[1] >= 1], alone[1][batch.timestep[1] >= 1])
