@@ -16,7 +16,8 @@ from cluster.pacing import Pacing
 from cluster.processes import Processes
 from cluster.provenance import weights_hash
 from cluster.run_evaluation import evaluate_run
-from cluster.rundir import DiskFull, RunDirectory, find_checkpoint
+from cluster.rundir import RunDirectory, find_checkpoint
+from cluster.saving import LenientSaving, Write
 from cluster.serving import together as all_servers
 from cluster.start import Start, fresh, from_checkpoint
 from cluster.stopwatch import Stopwatch
@@ -38,7 +39,6 @@ ASK_SERVER = 0.5  # seconds between questions to the policy server
 STARVED = 1.0  # seconds that an update waits for windows before actors at their limit may go on
 GIVE_UP = 60.0  # seconds that it waits once they have done all their steps
 SILENT = 60.0  # seconds after which a policy server that does not answer counts as dead
-DISK = 600.0  # seconds that the last checkpoint waits for room on a full disk
 
 
 def finetune(
@@ -147,7 +147,7 @@ class Loop:
         self._live = LiveRun(config.run.name, [task.name for task in config.tasks], config.run.updates, update)
         self._next_look = 0.0
         self._unlogged: Updates | None = None
-        self._failed_checkpoints = 0
+        self._saving = LenientSaving(run, config.run.keep_checkpoints)
 
     @property
     def update(self) -> int:
@@ -182,6 +182,7 @@ class Loop:
                     self._live.update(self.update, self.steps)
                     self.state.progress(self.update, self.steps)
             except DivergedError:
+                self._saving.settle()
                 raise  # weights that may be bad already are no checkpoint
             except OcelotError:
                 self._save_if_possible()
@@ -213,6 +214,7 @@ class Loop:
                 done = self._updates(count, stop)
             self._follow(done)
         except ray.exceptions.RayActorError:
+            self._saving.settle()  # else it might become the newest when another has been chosen
             update = self.processes.restore_learner()
             LOG.info("the learner goes on from update %d; %d are lost", update, self.update - update)
             self.version = Version(self.processes.incarnation, update)
@@ -244,6 +246,8 @@ class Loop:
             return
         self._next_look = now + LOOK
         self._look_at_server()
+        if self._saving.over:
+            self._saving.written()
         self.pool.poll()
         if self.pacing is None:
             return
@@ -313,10 +317,27 @@ class Loop:
                 self._log(done)
             self._unlogged = None
         evaluate = config.evaluation.every and update % config.evaluation.every == 0
-        if update % config.run.checkpoint_every == 0 or last or evaluate:
-            folder = self._save_or_go_on(last)
+        if last or evaluate or update % config.run.checkpoint_every == 0:
+            with self._timing.add("checkpoint"):
+                folder = self._checkpoint(last, bool(evaluate))
             if evaluate and folder is not None and not last:
                 self._evaluate(folder)
+
+    def _checkpoint(self, last: bool, wait: bool) -> Path | None:
+        """Begins a checkpoint of this update, which is written while the run goes on; the one before is waited for.
+
+        Args:
+            last: waits until it is written, and for room on the disk.
+            wait: until it is written.
+
+        Returns:
+            Its folder; None when it was not waited for, or could not be written.
+        """
+        if last:
+            return self._saving.save_when_there_is_room(self.update, self._copy)
+        self._saving.written()
+        self._saving.begin(self.update, self._copy)
+        return self._saving.written() if wait else None
 
     def _evaluate(self, checkpoint: Path) -> None:
         with self._stopwatch.paused(), self._timing.add("evaluation"):
@@ -326,7 +347,7 @@ class Loop:
     def _log(self, done: Updates) -> None:
         tables = self.processes.tables()
         values = self._meters.scalars(self.update, self.steps, done, self.pool, tables, self._timing.seconds)
-        values |= self.processes.faults() | {"faults/failed_checkpoints": self._failed_checkpoints}
+        values |= self.processes.faults() | {"faults/failed_checkpoints": self._saving.failed}
         self.board.scalars(values, self.steps)
         self.board.histograms(histograms(done), self.steps)
         if self.update == self.config.run.updates:
@@ -334,10 +355,11 @@ class Loop:
         self._live.scalars(values)
 
     def _save(self) -> Path:
+        """The checkpoint of this update, once it is written."""
         with self._timing.add("checkpoint"):
-            return self._write_checkpoint()
+            return self._saving.save(self.update, self._copy)
 
-    def _write_checkpoint(self) -> Path:
+    def _copy(self) -> Write:
         config = self.config
         extra = {
             "arm": config.run.arm or config.run.name,
@@ -348,28 +370,7 @@ class Loop:
             "provenance": self.run_directory.provenance(),
             "acting": {"with_return": config.actors.with_return, "return_kappa": config.actors.return_kappa},
         }
-        return self.run_directory.save_checkpoint(
-            self.update, lambda folder: self.processes.save(folder, extra), config.run.keep_checkpoints
-        )
-
-    def _save_or_go_on(self, last: bool) -> Path | None:
-        """A checkpoint; None when the disk is full, unless it is the last one, which waits for room.
-
-        Raises:
-            DiskFull: the last one waited in vain.
-        """
-        given_up = time.monotonic() + (DISK if last else 0.0)
-        while True:
-            try:
-                return self._save()
-            except DiskFull as error:
-                self._failed_checkpoints += 1
-                LOG.warning("no checkpoint after update %d: %s", self.update, error)
-                if not last:
-                    return None
-                if time.monotonic() > given_up:
-                    raise
-            time.sleep(ASK_SERVER)
+        return self.processes.copy(extra)
 
     def _save_if_possible(self) -> None:
         """A checkpoint before an error ends the run; the error itself is what matters."""

@@ -17,6 +17,7 @@ from cluster.start import TRAINING_STATE, Start
 from cluster.updates import Updates
 from learner.learner import Learner
 from learner.schedule import Schedule
+from learner.state import Snapshot
 from learner.workers import Alone, Workers
 from policy.errors import OcelotError
 from policy.types import Version
@@ -28,10 +29,10 @@ from replay.trajectory import ONLINE, Trajectory
 
 class LearnerProcess:
     """Made for Ray: calls run in the order in which they were made, so `weights` are those of the updates before it.
-    Only `waiting` and `stop` go past them, in a line of their own.
+    Only `waiting` and `stop` go past them, in a line of their own, and `write`, in another.
 
     Several learners train together: each samples its own share of every batch, and meets the others in `updates`,
-    `weights` and `save`, which all are asked for in the same order. The first one feeds demonstrations to all.
+    `weights`, `copy` and `write`, which all are asked for in the same order. The first one feeds demonstrations to all.
 
     Args:
         start: policy and tasks; the policy is where a run begins that does not resume.
@@ -87,6 +88,7 @@ class LearnerProcess:
             self._replay, tables, max_policy_lag=config.replay.max_policy_lag, patience=config.replay.patience
         )
         self._feeders = feeders(config, start, self._replay, incarnation) if rank == 0 else []
+        self._copied: tuple[Snapshot, dict[str, Any]] | None = None
         self._waiting_since: float | None = None
         self._stop = threading.Event()
         self._seconds = {"update": 0.0, "wait": 0.0}
@@ -144,15 +146,24 @@ class LearnerProcess:
         """State of replay, asked here because the driver holds no client of it."""
         return self._replay.info()
 
-    def save(self, folder: Path, extra: dict[str, Any]) -> None:
-        """Writes a checkpoint's files: what acting needs, and the training state."""
-        version = list(self._learner.version)
-        whole = self._learner.whole()  # first, for a learner that finds the disk full meets nobody any more
+    def copy(self, extra: dict[str, Any]) -> None:
+        """Copies what a checkpoint holds at the last update, for `write`, in the place of the one before."""
+        self._copied = self._learner.snapshot(), {"version": list(self._learner.version), **extra}
+
+    def write(self, folder: Path) -> None:
+        """Writes a checkpoint's files as they were when they were copied: what acting needs, and the training state.
+
+        Updates may go on meanwhile.
+
+        Raises:
+            DiskFull: there is no room; of sharded learners all raise it.
+        """
+        assert self._copied is not None
+        snapshot, extra = self._copied
         with writing(folder):
+            snapshot.write(folder / TRAINING_STATE)
             if self._workers.rank == 0:
-                assert whole is not None
-                self._start.save(folder, whole, {"version": version, **extra})
-            self._learner.save(folder / TRAINING_STATE)
+                self._start.save(folder, snapshot.published(), extra)
 
     def waiting(self) -> float:
         """Seconds for which the current update has waited for windows; 0 when it does not."""

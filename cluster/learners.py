@@ -8,7 +8,7 @@ from typing import Any
 
 from cluster.config import FinetuneConfig
 from cluster.learner_process import LearnerProcess
-from cluster.local_ray import control, get, kill, start
+from cluster.local_ray import background, control, get, kill, start
 from cluster.start import Start
 from policy.types import Version
 from replay.interface import TableInfo
@@ -76,9 +76,13 @@ class Learners:
         """State of replay. Raises ReplayError when its server does not answer."""
         return dict(get(self.handles[0].tables.remote()))
 
-    def save(self, folder: Path, extra: dict[str, Any]) -> None:
-        """Writes a checkpoint's files, as `LearnerProcess.save`. Raises as `answers`."""
-        self.answers(self._ask("save", folder, extra))
+    def copy(self, extra: dict[str, Any]) -> None:
+        """As `LearnerProcess.copy`. Raises as `answers`."""
+        self.answers(self._ask("copy", extra))
+
+    def write(self, folder: Path) -> list[Any]:
+        """As `LearnerProcess.write`, beside other calls; returns the calls, to be waited for with `answers`."""
+        return [background(each.write, folder) for each in self.handles]
 
     def waiting(self, timeout: float) -> float:
         """Seconds for which the current update has waited for windows; 0 when it does not.

@@ -14,7 +14,7 @@ NAMESPACE = "ocelot"
 ROOT = Path(__file__).parents[1]
 EXCLUDED = [".git", ".venv", "runs", "results", "**/__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"]
 OBJECT_STORE = 256 * 2**20  # bytes; weights and requests are small, and the store is memory that is gone
-CONTROL = "control"
+CONTROL, BACKGROUND = "control", "background"
 FOLDERS = ("policy", "replay", "actors", "learner", "cluster")  # whose errors say what to change
 STARTS = 3  # attempts to start Ray
 LOOPBACK = ("127.0.0.1:", "localhost:")
@@ -146,7 +146,7 @@ def start(
         cpu_threads: that its numerical libraries use.
         concurrency: calls that may run in it at once; None is Ray's choice: one after the other in the order in which
             they were made, or 1000 for a class with async methods.
-        control: a second line for calls made with `control`, which do not wait behind the others.
+        control: two more lines, for calls made with `control` and with `background`, which do not wait behind others.
     """
     import ray
 
@@ -155,7 +155,7 @@ def start(
     if concurrency is not None:
         options["max_concurrency"] = concurrency
     if control:
-        options["concurrency_groups"] = {CONTROL: 1}
+        options["concurrency_groups"] = {CONTROL: 1, BACKGROUND: 1}
     options |= place or {}
     return ray.remote(**options)(cls).remote(*arguments, **named)
 
@@ -163,6 +163,11 @@ def start(
 def control(method: Any) -> Any:
     """Calls a method of a process started with `control` at once, whatever else it does."""
     return method.options(concurrency_group=CONTROL).remote()
+
+
+def background(method: Any, *arguments: Any) -> Any:
+    """Calls a method of a process started with `control` beside what else it does, after other calls made so."""
+    return method.options(concurrency_group=BACKGROUND).remote(*arguments)
 
 
 def kill(handle: Any) -> None:

@@ -14,6 +14,7 @@ from cluster.interrupt import Interrupted, StopRequest, stop_on_signals
 from cluster.progress import Progress
 from cluster.run_evaluation import evaluate_run
 from cluster.rundir import RunDirectory, find_checkpoint
+from cluster.saving import Saving, Write
 from cluster.start import Start, fresh, from_checkpoint
 from cluster.telling import warn
 from cluster.trainee import Stop, Trainee, Updates
@@ -33,7 +34,8 @@ class Trains(Protocol):
     def updates(self, count: int, stop: Stop | None) -> Updates: ...
     def held_out(self) -> tuple[float, int | None] | None: ...
     def finish(self) -> None: ...
-    def save(self, folder: Path, extra: dict[str, Any]) -> None: ...
+    def copy(self, extra: dict[str, Any]) -> None: ...
+    def write(self, folder: Path) -> None: ...
 
 
 def pretrain(config: PretrainConfig, run: RunDirectory) -> Path:
@@ -115,9 +117,17 @@ class Pretraining:
         self.run_directory = run
         self.trainee = trainee
         self.update = trainee.done()
+        self._saving = Saving(run, config.run.keep_checkpoints)
 
     def run(self, board: Board, state: Keeper, stop: StopRequest) -> None:
         """Trains until all updates are done. Raises as `pretrain`."""
+        try:
+            self._run(board, state, stop)
+        except Exception:
+            self._saving.settle()
+            raise
+
+    def _run(self, board: Board, state: Keeper, stop: StopRequest) -> None:
         config = self.config
         total = config.run.updates
         sums: dict[str, float] = defaultdict(float)
@@ -132,6 +142,8 @@ class Pretraining:
                     seen[name] += done.seen[name]
                 for warning in done.warnings:
                     warn(warning)
+                if self._saving.over:
+                    self._saving.end()
                 if seen and (update % config.run.log_every == 0 or update == total):
                     values = {f"losses/{name}": sums[name] / seen[name] for name in sums}
                     now = time.monotonic()
@@ -156,10 +168,11 @@ class Pretraining:
                     self.trainee.finish()
                     self._save()
                     break
-                if update % config.run.checkpoint_every == 0 or stop:
+                if stop:
                     folder = self._save()
-                    if stop:
-                        raise Interrupted(f"Stopped after update {update}; the same command goes on from {folder}")
+                    raise Interrupted(f"Stopped after update {update}; the same command goes on from {folder}")
+                if update % config.run.checkpoint_every == 0:
+                    self._begin_to_save()
                 every = config.evaluation.every
                 if every and update % every == 0:
                     evaluate_run(config, self.run_directory, self._save(), update, board, update)
@@ -182,6 +195,13 @@ class Pretraining:
         return True
 
     def _save(self) -> Path:
+        """The checkpoint of this update, once it is written."""
+        self._begin_to_save()
+        folder = self._saving.end()
+        assert folder is not None
+        return folder
+
+    def _begin_to_save(self) -> None:
         extra = {
             "arm": self.config.run.arm or self.config.run.name,
             "seed": self.config.run.seed,
@@ -189,9 +209,12 @@ class Pretraining:
             "env_steps": 0,
             "provenance": self.run_directory.provenance(),
         }
-        return self.run_directory.save_checkpoint(
-            self.update, lambda folder: self.trainee.save(folder, extra), self.config.run.keep_checkpoints
-        )
+
+        def copy() -> Write:
+            self.trainee.copy(extra)
+            return self.trainee.write
+
+        self._saving.begin(self.update, copy)
 
 
 def _note(values: dict[str, float]) -> str:

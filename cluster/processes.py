@@ -19,6 +19,7 @@ from cluster.local_ray import ProcessError, get
 from cluster.parallel.check import crowded
 from cluster.placement import Placement
 from cluster.rundir import RunDirectory
+from cluster.saving import Write
 from cluster.serving import Servers, put_weights, serve
 from cluster.start import Start
 from cluster.telling import warn
@@ -175,16 +176,25 @@ class Processes:
         self._published = version, self.learners.weights()
         return self.server.publish(*self._published)
 
-    def save(self, folder: Path, extra: dict[str, Any]) -> None:
+    def copy(self, extra: dict[str, Any]) -> Write:
+        """Copies the learners' state; returns what writes a checkpoint's files, beside updates.
+
+        The store is written as it is when that begins, so it belongs to the copy if that is at once.
+        """
+        self.learners.copy(extra)
+        return lambda folder: self._write(folder, extra)
+
+    def _write(self, folder: Path, extra: dict[str, Any]) -> None:
         """Writes a checkpoint's files, and which replay checkpoint belongs to it."""
         assert self.replay is not None
-        self.learners.save(folder, extra)
+        calls = self.learners.write(folder)
+        name: str | None = None
         try:
-            kept = keep(Path(self.replay.checkpoint()), folder / REPLAY)
-            name: str | None = str(kept.relative_to(folder))
+            name = str(keep(Path(self.replay.checkpoint()), folder / REPLAY).relative_to(folder))
         except ReplayError as error:
             LOG.warning("no replay checkpoint beside %s: %s", folder.name, error)
-            name = None
+        finally:
+            self.learners.answers(calls)  # nobody writes into a folder that is given up
         manifest = {"updates": extra["updates"], "env_steps": extra["env_steps"], "replay_checkpoint": name}
         (folder / "replay.json").write_text(json.dumps(manifest, indent=1) + "\n")
         self._deaths = dict.fromkeys(self._deaths, 0)

@@ -125,6 +125,15 @@ class RunDirectory:
         found = self.complete_checkpoints()
         return found[-1] if found else None
 
+    def checkpoint(self, step: int) -> Path:
+        """The folder of a checkpoint after so many updates, whether it exists or not."""
+        return self.checkpoints / f"step_{step:06d}"
+
+    @staticmethod
+    def is_complete(folder: Path) -> bool:
+        """Whether a checkpoint exists."""
+        return (folder / COMPLETE).exists()
+
     def save_checkpoint(self, step: int, write: Callable[[Path], None], keep: int) -> Path:
         """Writes a checkpoint and deletes those that are too old.
 
@@ -136,8 +145,8 @@ class RunDirectory:
         Raises:
             RunError: when the disk is full; earlier checkpoints are still there.
         """
-        folder = self.checkpoints / f"step_{step:06d}"
-        if (folder / COMPLETE).exists():
+        folder = self.checkpoint(step)
+        if self.is_complete(folder):
             return folder
         with writing(self.path):
             shutil.rmtree(folder, ignore_errors=True)  # a left-over of an attempt that was cut short

@@ -21,6 +21,7 @@ from cluster.texts import weights as shares_of
 from learner.learner import Learner
 from learner.schedule import Schedule
 from learner.shards import let_go
+from learner.state import Snapshot
 from learner.view import View
 from learner.workers import Alone, Workers
 from policy.devices import best
@@ -57,6 +58,16 @@ class Updates:
     """float32 [n] by tag, of the last batch (of several workers: the first one's share)."""
     warnings: list[str]
     """Of the learner, since the last ones."""
+
+
+@dataclass(frozen=True)
+class _Copied:
+    """What a checkpoint is written from."""
+
+    snapshot: Snapshot
+    stream: str
+    """Position of the demonstrations, as JSON."""
+    extra: dict[str, Any]
 
 
 class Trainee:
@@ -115,6 +126,7 @@ class Trainee:
         )
         few = max(2, min(HELD_OUT_WINDOWS, HELD_OUT_IN_ALL // len(config.tasks)))
         self._held_out = self._stream.held_out_windows(few)
+        self._copied: _Copied | None = None
         self._best = None if config.patience is None else EarlyStopping(folder, config.patience)
         if resume is not None:
             self.learner.restore(resume / TRAINING_STATE)
@@ -170,17 +182,20 @@ class Trainee:
         if self._best is not None:
             self._best.finish(self.learner, self._config.run.updates)
 
-    def save(self, folder: Path, extra: dict[str, Any]) -> None:
-        """Writes a checkpoint's files."""
-        self.learner.save(folder / TRAINING_STATE)
-        whole = self.learner.whole()
-        if self._workers.rank:
-            return
-        assert whole is not None
+    def copy(self, extra: dict[str, Any]) -> None:
+        """Copies what a checkpoint holds, for `write`, in the place of the one before."""
+        extra = {**extra, "version": list(self.learner.version)}
+        self._copied = _Copied(self.learner.snapshot(), json.dumps(self._stream.state()), extra)
+
+    def write(self, folder: Path) -> None:
+        """Writes a checkpoint's files, as they were when they were copied. Updates may go on meanwhile."""
+        assert self._copied is not None
+        snapshot, stream, extra = self._copied.snapshot, self._copied.stream, self._copied.extra
         with writing(folder):
-            extra = {**extra, "version": list(self.learner.version)}
-            self._begin.save(folder, whole, extra)
-            (folder / TRAINING_STATE / STREAM).write_text(json.dumps(self._stream.state()))
+            snapshot.write(folder / TRAINING_STATE)
+            if self._workers.rank == 0:
+                self._begin.save(folder, snapshot.published(), extra)
+                (folder / TRAINING_STATE / STREAM).write_text(stream)
 
     def _held_out_loss(self) -> float:
         import torch

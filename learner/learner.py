@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ import torch
 from learner import memory, optimiser, shards, state
 from learner.clipping import Clipping
 from learner.config import LearnerConfig
+from learner.copies import Copies
 from learner.distributions import distributions
 from learner.replicas import replicas
 from learner.scale import AdvantageScale
@@ -27,6 +29,9 @@ from policy.timing import Timing
 from policy.types import Version
 from replay.batch import Batch, collate
 from replay.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
 
 Fetch = Callable[[str, int], list[Trajectory]]
 """(table, count) -> so many windows of that table; with several workers, this worker's own."""
@@ -104,6 +109,9 @@ class Learner:
         self.warm = False
         """The optimiser's moments were taken over from an earlier run, so its step size needs no warm-up."""
         self.by_objective: dict[str, int] = {}
+        self._copies = Copies()
+        self._cpus: DeviceMesh | None = None
+        """Of sharded workers, once there is something to write."""
         self.distributions: dict[str, torch.Tensor] = {}
         """Of the last batch, as the function of that name."""
         self.timing = Timing("batch", "forward", "backward", "optimise")
@@ -232,8 +240,10 @@ class Learner:
         published = self.published()
         if not self.sharded:
             return published
-        tensors = {name: shards.full(value).cpu() for name, value in published.state_dict().items()}
-        if self.workers.rank:
+        first = self.workers.rank == 0
+        whole = ((name, shards.full(value)) for name, value in published.state_dict().items())
+        tensors = {name: value.cpu() for name, value in whole if first}
+        if not first:
             return None
         copied = Policy(published.config).to(next(iter(tensors.values())).dtype)
         copied.load_state_dict(tensors)
@@ -249,12 +259,19 @@ class Learner:
             return None
         return {name: value.detach().cpu().numpy().copy() for name, value in whole.state_dict().items()}
 
-    def save(self, folder: Path) -> None:
-        """Writes the training state (everything that a bit-exact continuation needs, the data's position aside).
+    def snapshot(self) -> state.Snapshot:
+        """A copy of the training state (everything that a bit-exact continuation needs, the data's position aside),
+        which may be written while training goes on. The one before must have been written.
 
-        All workers call it together; the first one writes. Any number of workers can go on from it.
+        All workers call it together, and then each writes its own. Any number of workers can go on from it.
         """
-        state.save(self, folder)
+        if self.sharded and self._cpus is None:
+            self._cpus = shards.cpus(self.workers.size)
+        return state.copy(self, self._copies, self._cpus)
+
+    def save(self, folder: Path) -> None:
+        """Writes the training state, and returns when it is written. All workers call it together."""
+        self.snapshot().write(folder)
 
     def restore(self, folder: Path, incarnation: int | None = None) -> None:
         """Continues from a training state; as a new incarnation where one is given."""

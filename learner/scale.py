@@ -35,7 +35,7 @@ class AdvantageScale:
         return max((self.square[task] / weight) ** 0.5, 1e-6) if weight else 1.0
 
     def state(self) -> dict:
-        return {"square": self.square, "weight": self.weight}
+        return {"square": dict(self.square), "weight": dict(self.weight)}
 
     def restore(self, state: dict) -> None:
         self.square, self.weight = dict(state["square"]), dict(state["weight"])

@@ -15,11 +15,12 @@ from policy.errors import CheckpointError
 
 if TYPE_CHECKING:
     from learner.learner import Learner
+    from learner.state import Snapshot
 
 SHARDS, RANDOM, STEPS = "shards", "random.safetensors", "steps.json"
 
 
-def save(learner: "Learner", folder: Path, random: dict[str, torch.Tensor]) -> None:
+def write(snapshot: "Snapshot", folder: Path) -> None:
     """Writes shards/ (weights, moving average, moments), random.safetensors and steps.json; all workers call it.
 
     Raises:
@@ -28,27 +29,22 @@ def save(learner: "Learner", folder: Path, random: dict[str, torch.Tensor]) -> N
     from torch.distributed import checkpoint
     from torch.distributed.checkpoint import CheckpointException, HuggingFaceStorageWriter
 
+    assert snapshot.mesh is not None
     folder.mkdir(parents=True, exist_ok=True)
-    steps = {}
-    tensors = weights(learner)
-    for name, parameter in learner.policy.named_parameters():
-        for key, value in learner.optimiser.state.get(parameter, {}).items():
-            if value.dim():
-                tensors[f"optimiser/{name}/{key}"] = value
-            else:
-                steps[f"optimiser/{name}/{key}"] = float(value)
+    tensors = {name: value for name, value in snapshot.tensors.items() if value.dim()}
+    steps = {name: float(value) for name, value in snapshot.tensors.items() if not value.dim()}
     writer = HuggingFaceStorageWriter(str(folder / SHARDS), save_distributed=True)
     try:
-        checkpoint.save(tensors, storage_writer=writer)
+        checkpoint.save(tensors, storage_writer=writer, process_group=snapshot.mesh.get_group())
     except CheckpointException as error:
         raise next(cause for cause, _ in error.failures.values()) from error
-    if learner.workers.rank == 0:
-        save_file(random, folder / RANDOM)
+    if snapshot.rank == 0:
+        save_file(snapshot.random, folder / RANDOM)
         (folder / STEPS).write_text(json.dumps(steps))
 
 
 def restore(learner: "Learner", folder: Path) -> dict[str, torch.Tensor]:
-    """Reads what `save` wrote into a learner of the same shape, sharded or not. Returns the random states.
+    """Reads what `write` wrote into a learner of the same shape, sharded or not. Returns the random states.
 
     Raises:
         CheckpointError: when files are missing or damaged, or made for another policy.

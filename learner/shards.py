@@ -5,12 +5,15 @@ work on the same parts in the same order, whatever its batch holds. `nothing` se
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from policy.model import Policy
+
+if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
 
 BLOCKS = "transformer.blocks."
 
@@ -60,6 +63,25 @@ def part_of(whole: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
         return whole
     # Without a source: every worker has the tensor, so nothing need be sent.
     return distribute_tensor(whole.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
+
+
+def cpus(workers: int) -> "DeviceMesh":
+    """The workers' CPUs with a connection of their own (gloo), so that a thread that speaks through it does not get
+    between the messages of updates. All workers call it together."""
+    from torch import distributed
+    from torch.distributed.device_mesh import DeviceMesh
+
+    return DeviceMesh.from_group(distributed.new_group(list(range(workers)), backend="gloo"), "cpu")
+
+
+def on_cpu(share: torch.Tensor, like: torch.Tensor, mesh: "DeviceMesh | None") -> torch.Tensor:
+    """A copy on the CPU of this worker's share of a sharded tensor, as a share of the whole among the workers' CPUs."""
+    from torch.distributed.tensor import DTensor
+
+    assert isinstance(like, DTensor)
+    return DTensor.from_local(
+        share, mesh, like.placements, run_check=False, shape=like.shape, stride=tuple(like.stride())
+    )
 
 
 @torch.no_grad()

@@ -1,9 +1,11 @@
-"""The learner's training state on disk: tensors in safetensors, the rest in JSON; nothing is pickled.
+"""The learner's training state, copied at one update, and on disk: tensors in safetensors, the rest in JSON; nothing
+is pickled.
 
 Sharded workers write their shares (`shard_files`), others one file; either goes on from what the other has written.
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,49 +14,99 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from learner import shard_files, shards
+from learner.copies import Copies
+from policy.config import PolicyConfig
 from policy.errors import CheckpointError
+from policy.model import Policy
 
 if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
+
     from learner.learner import Learner
 
 
-def save(learner: "Learner", folder: Path) -> None:
-    """Writes state.safetensors (weights, moving average, optimiser moments, random states) and state.json.
+@dataclass(frozen=True)
+class Snapshot:
+    """A training state as it was at one update, in this machine's memory, where the next one is copied to as well."""
 
-    All workers call it.
+    sizes: PolicyConfig
+    tensors: dict[str, torch.Tensor]
+    """Weights (policy/, average/) and moments (optimiser/) on the CPU. Sharded workers have their shares; of others the
+    first has all, and the rest nothing."""
+    random: dict[str, torch.Tensor]
+    """Random states of all workers."""
+    scalars: dict[str, Any]
+    rank: int
+    acts: str
+    """policy/ or average/: whose weights act."""
+    whole: Policy | None
+    """The network that acts, of the first of sharded workers; the others of them, and those not sharded, have none."""
+    mesh: "DeviceMesh | None"
+    """Of sharded workers."""
+
+    def published(self) -> Policy:
+        """The network that acts, which only the first worker has; not copied."""
+        if self.whole is not None:
+            return self.whole
+        with torch.device("meta"):
+            policy = Policy(self.sizes)
+        acting = {name: value for name, value in self.tensors.items() if name.startswith(self.acts)}
+        policy.load_state_dict({name.removeprefix(self.acts): value for name, value in acting.items()}, assign=True)
+        return policy
+
+    def write(self, folder: Path) -> None:
+        """Writes state.safetensors and state.json, or the shares and state.json; all workers call it.
+
+        Raises:
+            OSError, SafetensorError: what the system says, as of a full disk; of shares, in all workers.
+        """
+        if self.mesh is not None:
+            shard_files.write(self, folder)
+        if self.rank:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.mesh is None:
+            save_file(self.tensors | self.random, folder / FILE)
+        (folder / "state.json").write_text(json.dumps(self.scalars, indent=1))
+
+
+def copy(learner: "Learner", copies: Copies, mesh: "DeviceMesh | None") -> Snapshot:
+    """A snapshot of what a bit-exact continuation needs, the data's position aside. All workers call it together.
+
+    Args:
+        copies: room for it; the snapshot copied there before is overwritten.
+        mesh: of sharded workers, as from `shards.cpus`.
     """
     random = {
         _random(rank): torch.from_numpy(each)
         for rank, each in enumerate(learner.workers.gather(torch.get_rng_state().numpy()))
     }
-    if learner.sharded:
-        shard_files.save(learner, folder, random)
-    if learner.workers.rank:
-        return
-    if not learner.sharded:
-        _save_whole(learner, folder, random)
-    scalars = {
-        "updates": learner.updates,
-        "incarnation": learner.incarnation,
-        "warm": learner.warm,
-        "by_objective": learner.by_objective,
-        "scale": learner.scale.state(),
-    }
-    (folder / "state.json").write_text(json.dumps(scalars, indent=1))
-
-
-def _save_whole(learner: "Learner", folder: Path, random: dict[str, torch.Tensor]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = shard_files.weights(learner)
-    for name, parameter in learner.policy.named_parameters():
-        for key, value in learner.optimiser.state.get(parameter, {}).items():
-            tensors[f"optimiser/{name}/{key}"] = torch.as_tensor(value)
-    tensors |= random
-    save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, folder / FILE)
+    tensors = {}
+    if learner.sharded or learner.workers.rank == 0:
+        tensors = shard_files.weights(learner)
+        for name, parameter in learner.policy.named_parameters():
+            for key, value in learner.optimiser.state.get(parameter, {}).items():
+                tensors[f"optimiser/{name}/{key}"] = torch.as_tensor(value)
+    return Snapshot(
+        learner.policy.config,
+        copies.take(tensors, mesh),
+        random,
+        {
+            "updates": learner.updates,
+            "incarnation": learner.incarnation,
+            "warm": learner.warm,
+            "by_objective": dict(learner.by_objective),
+            "scale": learner.scale.state(),
+        },
+        learner.workers.rank,
+        "average/" if learner.published() is learner.average else "policy/",
+        learner.whole() if learner.sharded else None,
+        mesh,
+    )
 
 
 def restore(learner: "Learner", folder: Path) -> None:
-    """Reads what `save` wrote into a learner of the same shape.
+    """Reads what a snapshot wrote into a learner of the same shape.
 
     Raises:
         CheckpointError: when files are missing or damaged, or made for another policy.
@@ -82,7 +134,7 @@ def restore(learner: "Learner", folder: Path) -> None:
 
 
 def restore_optimiser(learner: "Learner", folder: Path) -> None:
-    """Reads only the optimiser's moments of what `save` wrote. Raises CheckpointError as `restore`."""
+    """Reads only the optimiser's moments of what a snapshot wrote. Raises CheckpointError as `restore`."""
     if shard_files.there(folder):
         raise CheckpointError(
             f"{folder}: was written by sharded workers, whose optimiser fine-tuning cannot take over; set "

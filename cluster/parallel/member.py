@@ -1,7 +1,10 @@
 """A training worker, as Ray Train runs it: does what the driver orders, until there is nothing more to do."""
 
 import os
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +34,7 @@ class Mission:
 def member(settings: dict[str, Mission]) -> None:
     """The loop of one worker. What is raised in it goes to the driver."""
     mission = settings["mission"]
-    mailbox = mission.mailbox
-    try:
-        _carry_out(mission)
-    except BaseException as error:
-        get(mailbox.fail.remote(error))
-        raise
+    _told(mission.mailbox, lambda: _carry_out(mission))
 
 
 def _carry_out(mission: Mission) -> None:
@@ -57,10 +55,28 @@ def _carry_out(mission: Mission) -> None:
         name, arguments = order
         if name == "updates":
             arguments = (*arguments, stop)
-        answer = getattr(trainee, name)(*arguments)
-        if workers.rank == 0:
-            get(mission.mailbox.answer.remote(number, answer))
+        act = partial(_act, mission.mailbox, number, partial(getattr(trainee, name), *arguments), workers.rank == 0)
+        if name == "write":  # goes on beside the orders after it
+            threading.Thread(target=_told, args=(mission.mailbox, act), name="checkpoint", daemon=True).start()
+        else:
+            act()
         number += 1
+
+
+def _act(mailbox: Any, number: int, order: Callable[[], Any], first: bool) -> None:
+    """Carries out an order; the first worker answers."""
+    answer = order()
+    if first:
+        get(mailbox.answer.remote(number, answer))
+
+
+def _told(mailbox: Any, act: Callable[[], None]) -> None:
+    """What is raised goes to the driver."""
+    try:
+        act()
+    except BaseException as error:
+        get(mailbox.fail.remote(error))
+        raise
 
 
 class _Stop:

@@ -73,9 +73,13 @@ class Team:
         """As `Trainee.finish`."""
         self._ask("finish")
 
-    def save(self, folder: Path, extra: dict[str, Any]) -> None:
-        """As `Trainee.save`."""
-        self._ask("save", folder.absolute(), extra)
+    def copy(self, extra: dict[str, Any]) -> None:
+        """As `Trainee.copy`."""
+        self._ask("copy", extra)
+
+    def write(self, folder: Path) -> None:
+        """As `Trainee.write`."""
+        self._ask("write", folder.absolute())
 
     def close(self) -> None:
         """Ends the workers."""

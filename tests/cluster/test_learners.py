@@ -80,12 +80,12 @@ def member(rank: int, folder: Path) -> None:
     for sharding in SHARDINGS:
         process = learner(Given(rank, 2), rank, folder / f"meeting {sharding}", workers=2, sharding=sharding)
         found[sharding] = trained(process), process.weights()
-        process.save(folder / sharding, {"updates": UPDATES})
+        save(process, folder / sharding)
         if sharding == "full":
             if rank:
                 setattr(HuggingFaceStorageWriter, "write_data", on_a_full_disk)  # noqa: B010  # mypy knows its type
             with pytest.raises(DiskFull):
-                process.save(folder / "never", {"updates": UPDATES})
+                save(process, folder / "never")
             found["after a full disk"] = process.updates(1).version.update
         distributed.destroy_process_group()
     replay = Given(rank, 2)
@@ -105,6 +105,11 @@ def member(rank: int, folder: Path) -> None:
             found["after it"] = process.updates(2).version.update
     distributed.destroy_process_group()
     (folder / str(rank)).write_bytes(pickle.dumps(found))
+
+
+def save(process: LearnerProcess, folder: Path) -> None:
+    process.copy({"updates": UPDATES})
+    process.write(folder)
 
 
 def on_a_full_disk(*_: Any) -> Any:

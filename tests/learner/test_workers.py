@@ -1,6 +1,8 @@
 """Several workers are one: the same losses and figures, the same weights, and no waiting for who does not come."""
 
+import copy
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +39,13 @@ def _scenarios(workers: Workers, folder: Path, sharded: bool) -> dict[str, Any]:
     for name, entries in EQUAL.items():
         learner = crew.make(workers, entries, sharded, None if sharded else workers.rank)
         found[name] = crew.updates(learner, UPDATES[name]), crew.weights(learner)
-    learner.save(folder / "state")
     whole = learner.whole()
-    found["whole"] = None if whole is None else whole.state_dict()
+    found["whole"] = None if whole is None else copy.deepcopy(whole.state_dict())
+    writing = threading.Thread(target=learner.snapshot().write, args=(folder / "state",))
+    writing.start()
+    crew.updates(learner, 3)  # which nothing of the checkpoint depends on
+    writing.join()
+    workers.gather("it is written")
     learner = crew.make(workers, EQUAL["every"], sharded, accumulation=2, checkpointing=True)
     found["parts"] = crew.updates(learner, UPDATES["every"]), crew.weights(learner)
     learner = crew.make(workers, UNLIKE[workers.rank], sharded)
