@@ -18,6 +18,7 @@ LOG = logging.getLogger(__name__)
 BLOCK = 17  # each block
 ENTRY = 1  # what enters a block, or a part of the batch
 HEADS = 8  # embeddings, heads and losses of the whole batch
+COPIED = 4  # times the weights: what a checkpoint is written from (weights, moving average, moments)
 
 
 def parts(
@@ -63,11 +64,14 @@ def check(
 
     Args:
         policy: still where it was made, on the CPU.
-        workers: that train together; those on the CPU are taken to share this machine's memory.
+        workers: that train together; they are taken to share this machine's memory.
 
     Raises:
         MemoryFullError: says how much each part takes, how much is free, and what would fit.
     """
+    copied = COPIED * parts(policy, config, schedule)["weights"]  # by all workers together
+    if device.type != "cpu":
+        _check_copies(copied)
     room = available(device)
     if room is None:
         return
@@ -77,7 +81,8 @@ def check(
         found = parts(policy, replace(config, **settings), schedule, number, cut)
         if device.type == "cpu":
             found["weights"] = 0  # there already
-        return {name: here * value for name, value in found.items()}
+        every = {name: here * value for name, value in found.items()}
+        return every | ({"a checkpoint's copy": copied} if device.type == "cpu" else {})
 
     need = needs(workers, sharded)
     if sum(need.values()) <= room:
@@ -96,6 +101,16 @@ def check(
     if sum(need.values()) - need["activations"] > room:
         raise MemoryFullError(text)
     LOG.warning("%s", text)
+
+
+def _check_copies(copied: int) -> None:
+    """Refuses a training on GPUs whose checkpoints have no room beside them."""
+    room = available(torch.device("cpu"))
+    if room is not None and copied > room:
+        raise MemoryFullError(
+            f"checkpoints are written from a copy in this machine's memory, which takes {_gib(copied)}, and "
+            f"{_gib(room)} are free: a smaller policy, or a machine with more memory"
+        )
 
 
 def _gib(size: int) -> str:

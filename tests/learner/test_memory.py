@@ -92,13 +92,31 @@ def test_the_largest_policy_is_planned_without_being_made():
 
 
 def test_what_cannot_fit_is_refused_with_what_would(monkeypatch):
-    monkeypatch.setattr(memory, "available", lambda device: 16 * GIB)
+    monkeypatch.setattr(memory, "available", lambda device: (16 if device.type == "cuda" else 200) * GIB)
     with pytest.raises(MemoryFullError) as refused:
         memory.check(largest(), PLAIN, SCHEDULE, torch.device("cuda:0"))
     text = str(refused.value)
     assert "of cuda:0, and 16 GiB are free: weights" in text
     assert "8 GPUs with parallel.sharding full, on each" in text
     assert "learner.accumulation" not in text  # which leaves the weights as they are
+
+
+def test_a_checkpoint_that_has_no_room_to_be_copied_to_is_refused(monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda device: (16 if device.type == "cpu" else 200) * GIB)
+    with pytest.raises(MemoryFullError, match=r"takes 19 GiB, and 16 GiB are free: a smaller policy"):
+        memory.check(largest(), PLAIN, SCHEDULE, torch.device("cuda:0"))
+    monkeypatch.setattr(memory, "available", lambda device: 20 * GIB)
+    with pytest.raises(MemoryFullError, match=r"a checkpoint's copy 19 GiB"):
+        memory.check(largest(), PLAIN, SCHEDULE, torch.device("cpu"))
+
+
+def test_a_checkpoints_copy_takes_what_is_planned_for_it():
+    learner = crew.make(crew.Alone(), [Entry("awr", batch=crew.BATCH)])
+    crew.updates(learner, 1)
+    trained = [each for each in learner.policy.parameters() if each in learner.optimiser.state]
+    copied = [value for value in learner.snapshot().tensors.values() if value.dim()]
+    idle = size(learner.policy.parameters()) - size(trained)  # has no moments
+    assert size(copied) + 2 * idle == memory.COPIED * size(learner.policy.parameters())
 
 
 def test_activations_that_are_not_likely_to_fit_are_warned_of(monkeypatch, caplog):
