@@ -1,26 +1,24 @@
 """How fast the learner trains, against the same transformer in plain PyTorch and Hugging Face's GPT-2, side by side.
 
 All take turns on one thread, so that a busy machine slows all alike, and the processor's time is counted, not the
-clock's. The windows are whole contexts of CartPole's layout.
+clock's. The windows are whole contexts of CartPole's layout; of Atari's layout they are held against those.
 """
 
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from cluster.bench.figures import Figure
+from cluster.bench.train_windows import ATARI, TASK, windows
 from learner.config import LearnerConfig
 from learner.learner import Learner
 from learner.schedule import Entry, Schedule
 from learner.types import TaskInfo
 from policy.config import PolicyConfig
-from policy.vocabulary import DEFAULT
 from replay.batch import collate
-from replay.trajectory import EXPERT, Trajectory
+from replay.trajectory import Trajectory
 
 SIZES = {
     "4x128": (PolicyConfig(layers=4, width=128, heads=4, feedforward=512, context=256), 32),
@@ -29,20 +27,26 @@ SIZES = {
 }
 """Dims, and windows in a batch."""
 PRECISIONS = ("float32", "bfloat16")
-TASK = "gym/CartPole-v1"
-OBSERVED, ACTIONS = 4, 2
 UNIT = "tokens/CPU s"
+IMAGES = "ocelot bc, Atari windows"
 
 
-def train(sizes: Sequence[str], seconds: float, repeats: int) -> list[Figure]:
-    """Tokens of a second of one core. Of ours and the baselines the better precision counts."""
+def train(sizes: Sequence[str], seconds: float, repeats: int) -> Iterator[list[Figure]]:
+    """Waiting for windows, and for checkpoints of the largest size; then, of each size, tokens of a second of one core.
+
+    Of ours and the baselines the better precision counts.
+    """
     import torch
+
+    from cluster.bench.train_checkpoint import stall
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        figures = [figure for size in sizes for figure in _size(size, seconds, repeats)]
-        return [*figures, waiting(seconds)]
+        largest = list(SIZES)[-1]
+        yield [waiting(seconds), stall(largest, SIZES[largest][0], repeats)]
+        for size in sizes:
+            yield _size(size, seconds, repeats)
     finally:
         torch.set_num_threads(before)
 
@@ -51,18 +55,19 @@ def _size(size: str, seconds: float, repeats: int) -> list[Figure]:
     from cluster.bench.train_plain import gpt2, plain
 
     config, count = SIZES[size]
-    drawn = windows(count, config.context)
+    drawn, images = windows(count, config.context), windows(count, config.context, ATARI)
     batch = collate(drawn)
-    tokens = int((batch.timestep >= 0).sum())
     contestants: dict[tuple[str, str], Callable[[], object]] = {}
     for precision in PRECISIONS:
         contestants["plain PyTorch", precision] = plain(config, batch, precision)
         for objective in ("bc", "iql"):
             contestants[f"ocelot {objective}", precision] = _learner(config, objective, precision, drawn)
+        contestants[IMAGES, precision] = _learner(config, "bc", precision, images)
         try:
             contestants["Hugging Face GPT-2", precision] = gpt2(config, batch, precision)
         except ModuleNotFoundError:
             print("transformers is not installed, so there is no GPT-2 to hold against: pip install 'ocelot[bench]'")
+    tokens = {name: _tokens(images if name == IMAGES else drawn) for name, _ in contestants}
     rates = _take_turns(contestants, tokens, seconds, repeats)
     best = {
         name: max((rates[name, precision] for precision in PRECISIONS), key=statistics.median)
@@ -73,11 +78,16 @@ def _size(size: str, seconds: float, repeats: int) -> list[Figure]:
         ("ocelot bc", "plain PyTorch"),
         ("ocelot iql", "plain PyTorch"),
         ("ocelot bc", "Hugging Face GPT-2"),
+        (IMAGES, "ocelot bc"),
     ):
         if theirs in best:
             ratios = [one / other for one, other in zip(best[mine], best[theirs], strict=True)]  # of the same turn
             figures.append(Figure.of(f"{mine} {size} against {theirs}", ratios, "times"))
     return figures
+
+
+def _tokens(windows: list[Trajectory]) -> int:
+    return int((collate(windows).timestep >= 0).sum())
 
 
 def _learner(config: PolicyConfig, objective: str, precision: str, drawn: list[Trajectory]) -> Callable[[], object]:
@@ -92,9 +102,13 @@ def _learner(config: PolicyConfig, objective: str, precision: str, drawn: list[T
 
 
 def _take_turns(
-    contestants: dict[tuple[str, str], Callable[[], object]], tokens: int, seconds: float, repeats: int
+    contestants: dict[tuple[str, str], Callable[[], object]], tokens: dict[str, int], seconds: float, repeats: int
 ) -> dict[tuple[str, str], list[float]]:
-    """Tokens a CPU second of each, `repeats` turns of at least `seconds` / repeats each."""
+    """Tokens a CPU second of each, `repeats` turns of at least `seconds` / repeats each.
+
+    Args:
+        tokens: of an update of each, by name.
+    """
     rates: dict[tuple[str, str], list[float]] = {key: [] for key in contestants}
     for update in contestants.values():
         update()  # memory is allocated, kernels are chosen
@@ -104,7 +118,7 @@ def _take_turns(
             while done == 0 or time.process_time() - began < seconds / repeats:
                 update()
                 done += 1
-            rates[key].append(done * tokens / (time.process_time() - began))
+            rates[key].append(done * tokens[key[0]] / (time.process_time() - began))
     return rates
 
 
@@ -149,41 +163,3 @@ def waiting(seconds: float) -> Figure:
         finally:
             stream.close()
     return Figure("share of the time that ocelot bc 4x128 waits for Reverb", share, "of 1")
-
-
-def windows(count: int, context: int) -> list[Trajectory]:
-    """Windows of a whole context, of random tokens in CartPole's layout."""
-    random = np.random.default_rng(0)
-    size = OBSERVED + 2
-    steps = context // size
-    first = DEFAULT.discrete.start
-    result = []
-    for number in range(count):
-        tokens = random.integers(DEFAULT.continuous.start, DEFAULT.continuous.stop, (steps, size)).astype(np.int32)
-        tokens[:, OBSERVED] = DEFAULT.separator
-        tokens[:, OBSERVED + 1] = random.integers(first, first + ACTIONS, steps)
-        rewards = np.ones(steps, dtype=np.float32)
-        result.append(
-            Trajectory(
-                task=TASK,
-                source=EXPERT,
-                actor=-1,
-                episode=number,
-                first_step=0,
-                burn_in=0,
-                tokens=tokens,
-                tail=tokens[0, : OBSERVED + 1].copy(),
-                legal=np.array([[first, first + ACTIONS]], dtype=np.int32),
-                rewards=rewards,
-                returns_to_go=np.cumsum(rewards)[::-1].copy(),
-                terminated=False,
-                truncated=True,
-                log_probs=np.full((steps, 1), np.nan, dtype=np.float32),
-                versions=np.full((steps, 2), -1, dtype=np.int32),
-                context_start=np.full(steps, -1, dtype=np.int32),
-                return_tokens=np.full(steps, -1, dtype=np.int32),
-                temperature=-1.0,
-                episode_return=float(steps),
-            )
-        )
-    return result

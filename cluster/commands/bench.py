@@ -139,16 +139,25 @@ def contest(
 
 
 @app.command()
-def train(quick: Quick = False, json: Json = None) -> None:
-    """The learner on one thread, against plain PyTorch and Hugging Face's GPT-2; and how long it waits for Reverb."""
-    from cluster.bench.figures import result, show
+def train(
+    quick: Quick = False,
+    model: Annotated[str | None, typer.Option(help="4x128, 6x256 or 8x768; all if left out.")] = None,
+    json: Json = None,
+) -> None:
+    """The learner on one thread, against plain PyTorch and Hugging Face's GPT-2; and what it waits for.
+
+    It waits for windows of Reverb, and for checkpoints of 8x768. The file of --json is written after each model.
+    """
+    from cluster.bench.figures import Figure, result, show
     from cluster.bench.train import SIZES
     from cluster.bench.train import train as measure
 
-    seconds, repeats = _effort(quick)
-    figures = measure(["4x128"] if quick else list(SIZES), seconds, repeats)
-    show(figures)
-    write_json(json, result(figures))
+    if model not in (None, *SIZES):
+        raise typer.BadParameter(f"'{model}' must be one of {', '.join(SIZES)}", param_hint="--model")
+    figures: list[Figure] = []
+    for part in measure([model] if model else ["4x128"] if quick else list(SIZES), *_effort(quick)):
+        show(part)
+        write_json(json, result(figures := [*figures, *part]))
 
 
 @app.command()

@@ -23,7 +23,7 @@ from cluster.bench.scale.crowd import Crowd
 from cluster.bench.scale.extrapolate import checks
 from cluster.bench.scale.points import Point
 from cluster.bench.scale.pool import ENVIRONMENTS, SimulatedPool, configuration
-from cluster.bench.train import windows as whole_windows
+from cluster.bench.train_windows import windows as whole_windows
 from cluster.learner_process import LearnerProcess
 from cluster.local_ray import ProcessError, get, kill, local_ray, start
 from cluster.serving import put_weights, serve
