@@ -10,7 +10,7 @@ from cluster.evaluation_pool import Job, play, slots
 from cluster.local_ray import get, kill, local_ray
 from cluster.progress import Progress
 from cluster.rundir import find_checkpoint
-from cluster.serving import put_weights, serve
+from cluster.serving import put_weights, serve, weight_bytes
 from policy import checkpoint as files
 from policy.errors import CheckpointError
 from policy.types import Version
@@ -91,7 +91,10 @@ def evaluate_checkpoint(
         for temperature in temperatures
     ]
     version = Version(*loaded.extra.get("version", (0, 0)))
-    with local_ray(), Progress(f"Evaluating {folder.name}", len(jobs), "evaluations") as progress:
+    with (
+        local_ray(weight_bytes(loaded.model)),
+        Progress(f"Evaluating {folder.name}", len(jobs), "evaluations") as progress,
+    ):
         weights = put_weights(loaded.model)
         server = serve(loaded.model.config, weights, version, slots(jobs, processes), dtype=dtype, seed=seed)
         try:

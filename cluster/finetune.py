@@ -19,6 +19,7 @@ from cluster.run_evaluation import evaluate_run
 from cluster.rundir import RunDirectory, find_checkpoint
 from cluster.saving import LenientSaving, Write
 from cluster.serving import together as all_servers
+from cluster.serving import weight_bytes
 from cluster.start import Start, fresh, from_checkpoint
 from cluster.stopwatch import Stopwatch
 from cluster.telling import warn
@@ -66,7 +67,7 @@ def finetune(
     if before is not None and not resume:
         run.note(start={"checkpoint": str(before), "weights_sha256": weights_hash(before)})
     update, steps = (begin.extra["updates"], begin.extra["env_steps"]) if resume else (0, 0)
-    with run.logging(), kept(run, config.run.updates) as state, stop_on_signals() as stop, _ray(address):
+    with run.logging(), kept(run, config.run.updates) as state, stop_on_signals() as stop, _ray(address, begin):
         board = Board(run.path, steps + 1 if resume else None)
         try:
             if not resume:
@@ -388,8 +389,8 @@ def _done(calls: list[Any]) -> bool:
     return not ray.wait(calls, num_returns=len(calls), timeout=0)[1]
 
 
-def _ray(address: str | None) -> contextlib.AbstractContextManager[None]:
-    return local_ray() if address is None else connected_ray(address)
+def _ray(address: str | None, begin: Start) -> contextlib.AbstractContextManager[None]:
+    return local_ray(weight_bytes(begin.model)) if address is None else connected_ray(address)
 
 
 def _begin(config: FinetuneConfig, checkpoint: Path | None) -> Start:

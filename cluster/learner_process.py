@@ -67,21 +67,22 @@ class LearnerProcess:
         self._start = start
         self._config = config
         self._workers: Workers = Alone() if meeting is None else meet(config.parallel, rank, meeting)
-        self._learner = Learner(
-            start.model,
-            start.tasks,
-            config.learner,
-            schedule,
-            config.run.seed,
-            best() if config.parallel.alone else DEVICES[config.parallel.backend],
-            self._workers,
-            sharded=config.parallel.sharding == "full",
-        )
-        self._learner.incarnation = incarnation
-        if resume is not None:
-            self._learner.restore(resume / TRAINING_STATE, incarnation)
-        elif before is not None and config.learner.optimiser_at_switch == "keep":
-            self._learner.restore_optimiser(before / TRAINING_STATE)
+        with room(config):
+            self._learner = Learner(
+                start.model,
+                start.tasks,
+                config.learner,
+                schedule,
+                config.run.seed,
+                best() if config.parallel.alone else DEVICES[config.parallel.backend],
+                self._workers,
+                sharded=config.parallel.sharding == "full",
+            )
+            self._learner.incarnation = incarnation
+            if resume is not None:
+                self._learner.restore(resume / TRAINING_STATE, incarnation)
+            elif before is not None and config.learner.optimiser_at_switch == "keep":
+                self._learner.restore_optimiser(before / TRAINING_STATE)
         self._replay = connect(replay, config.replay.patience)
         tables = sorted(schedule.tables)
         self._stream = WindowStream(

@@ -13,7 +13,8 @@ from policy.errors import OcelotError
 NAMESPACE = "ocelot"
 ROOT = Path(__file__).parents[1]
 EXCLUDED = [".git", ".venv", "runs", "results", "**/__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"]
-OBJECT_STORE = 256 * 2**20  # bytes; weights and requests are small, and the store is memory that is gone
+OBJECT_STORE = 256 * 2**20  # bytes, for requests and small things: the store is memory that is gone
+VERSIONS = 4  # of a policy's weights that the store has room for beside; what it has no room for goes over the disk
 CONTROL, BACKGROUND = "control", "background"
 FOLDERS = ("policy", "replay", "actors", "learner", "cluster")  # whose errors say what to change
 STARTS = 3  # attempts to start Ray
@@ -33,10 +34,13 @@ class BeginError(ProcessError):
 
 
 @contextlib.contextmanager
-def local_ray() -> Iterator[None]:
+def local_ray(weights: int = 0) -> Iterator[None]:
     """Starts Ray on this machine's loopback, with a token, and shuts it down with everything that runs in it.
 
     A Ray that is initialised already is used, and left running.
+
+    Args:
+        weights: bytes of the policy whose weights go from process to process.
     """
     _settle()
     use_own_token()
@@ -46,7 +50,7 @@ def local_ray() -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    _init()
+    _init(OBJECT_STORE + VERSIONS * weights)
     try:
         yield
     finally:
@@ -83,8 +87,9 @@ def connected_ray(address: str) -> Iterator[None]:
         ray.shutdown()
 
 
-def _init() -> None:
-    """Starts Ray, again when the machine was too busy for the 30 seconds that Ray gives its own processes.
+def _init(store: int) -> None:
+    """Starts Ray with an object store of so many bytes, again when the machine was too busy for the 30 seconds that Ray
+    gives its own processes.
 
     Raises:
         ProcessError: when it does not start.
@@ -101,7 +106,7 @@ def _init() -> None:
                 logging_level=logging.ERROR,
                 # Our actors ask for no CPU, so more of them than cores can run; Ray starts no worker ahead of need.
                 num_cpus=1,
-                object_store_memory=OBJECT_STORE,
+                object_store_memory=store,
             )
             return
         except Exception as error:  # Ray raises Exception itself

@@ -18,6 +18,11 @@ def put_weights(model: Policy) -> Any:
     return ray.put({name: value.detach().cpu().numpy() for name, value in model.state_dict().items()})
 
 
+def weight_bytes(model: Policy) -> int:
+    """Of what `put_weights` puts."""
+    return sum(value.numel() * value.element_size() for value in model.state_dict().values())
+
+
 LARGEST = {"queue_wait_max_ms"}
 MEANS = {"batch_fill", "queue_wait_ms"}
 

@@ -129,7 +129,8 @@ class Trainee:
         self._copied: _Copied | None = None
         self._best = None if config.patience is None else EarlyStopping(folder, config.patience)
         if resume is not None:
-            self.learner.restore(resume / TRAINING_STATE)
+            with room(self._config):
+                self.learner.restore(resume / TRAINING_STATE)
             self._stream.restore(json.loads((resume / TRAINING_STATE / STREAM).read_text()))
 
     def done(self) -> int:

@@ -257,7 +257,7 @@ class Learner:
         whole = self.whole()
         if whole is None or self.workers.rank:
             return None
-        return {name: value.detach().cpu().numpy().copy() for name, value in whole.state_dict().items()}
+        return {name: value.detach().to("cpu", copy=True).numpy() for name, value in whole.state_dict().items()}
 
     def snapshot(self) -> state.Snapshot:
         """A copy of the training state (everything that a bit-exact continuation needs, the data's position aside),
