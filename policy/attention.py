@@ -15,22 +15,24 @@ def attention(
     """softmax(query key^T / sqrt(size)) value (arXiv 1706.03762, equation 1).
 
     Args:
-        query, key, value: [B, heads, T, size].
-        mask: bool [B, 1, T, T] (True: may attend; no row without any); None: the same and earlier places.
+        query: [B, heads, T, size].
+        key, value: [B, heads, S, size].
+        mask: bool [B, 1, T, S] (True: may attend; no row without any); None: the same and earlier places, of S = T.
 
     Returns:
         [B, heads, T, size].
     """
     rows, heads, count, size = query.shape
+    seen = key.shape[2]
     longest = WRITTEN_OUT.get(query.dtype, (0, 0))[mask is not None]
-    if query.device.type != "cpu" or count > longest:
+    if query.device.type != "cpu" or seen > longest:
         return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None)
-    q, k, v = (part.reshape(rows * heads, count, size) for part in (query, key, value))
-    hidden = torch.zeros(count, count, dtype=q.dtype, device=q.device)
+    q, k, v = (part.reshape(rows * heads, -1, size) for part in (query, key, value))
+    hidden = torch.zeros(count, seen, dtype=q.dtype, device=q.device)
     if mask is None:
         hidden = hidden.fill_(-torch.inf).triu(1).expand(rows * heads, -1, -1)
     else:
-        hidden = hidden.expand(rows, 1, -1, -1).masked_fill(~mask, -torch.inf)  # [B, 1, T, T]
-        hidden = hidden.expand(-1, heads, -1, -1).reshape(rows * heads, count, count)
-    scores = torch.baddbmm(hidden, q * size**-0.5, k.transpose(1, 2))  # [B * heads, T, T]
+        hidden = hidden.expand(rows, 1, -1, -1).masked_fill(~mask, -torch.inf)  # [B, 1, T, S]
+        hidden = hidden.expand(-1, heads, -1, -1).reshape(rows * heads, count, seen)
+    scores = torch.baddbmm(hidden, q * size**-0.5, k.transpose(1, 2))  # [B * heads, T, S]
     return torch.bmm(scores.softmax(-1), v).view(rows, heads, count, size)

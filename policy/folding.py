@@ -1,8 +1,19 @@
-"""Tokens without padding, in rows of their own: timesteps where no token sees beyond its own, or whole windows."""
+"""Tokens without padding, in rows of their own: timesteps, where tokens see no more than a few, or whole windows."""
 
 from dataclasses import dataclass
 
 import torch
+
+
+@dataclass(frozen=True)
+class Near:
+    """What the runs of one part see beside themselves."""
+
+    keys: torch.Tensor
+    """int64 [runs, S]: the S tokens up to each run's end, as places among the fold's K; a token of the run itself in
+    place of those that none of it sees."""
+    mask: torch.Tensor
+    """bool [runs, 1, size, S]: which of them each token sees."""
 
 
 @dataclass(frozen=True)
@@ -15,6 +26,8 @@ class Fold:
     """int64 [K]: of each token in its window."""
     parts: list[tuple[int, int]]
     """(runs, tokens in each), one after the other. Tokens see the earlier ones of their own run."""
+    near: list[Near] | None = None
+    """Of each part, where tokens see other runs too."""
 
     def starts(self) -> list[torch.Tensor]:
         """int64 [runs] of each part: flat places at which its runs start."""
@@ -47,6 +60,34 @@ def fold_windows(timestep: torch.Tensor) -> Fold:
     rows, width = timestep.shape
     starts = torch.arange(rows, device=timestep.device) * width
     return _sorted(starts, (timestep >= 0).sum(1), width)
+
+
+def fold_near(timestep: torch.Tensor, steps: int) -> Fold:
+    """As `fold`, where tokens also see the `steps` timesteps before their own."""
+    rows, width = timestep.shape
+    found = fold(timestep)
+    starts = torch.cat(found.starts())
+    # The timesteps in the order in which they stand in their windows, to count back from each.
+    order = starts.argsort()
+    there = starts[order]
+    row = there // width
+    first = torch.searchsorted(row, row)  # of the same window
+    number = torch.arange(len(there), device=there.device)
+    back = torch.empty_like(starts)
+    back[order] = there - there[torch.maximum(number - steps, first)]  # tokens of the timesteps before
+    within = torch.zeros(rows * width, dtype=torch.int64, device=timestep.device)
+    within[found.index] = torch.arange(len(found.index), device=timestep.device)
+    near, at = [], 0
+    for runs, size in found.parts:
+        begin, reach = starts[at : at + runs, None], back[at : at + runs]
+        offset = torch.arange(-int(reach.max()), size, device=timestep.device)  # [S], from the run's first token
+        within_reach = offset >= -reach[:, None]  # [runs, S]
+        keys = within[begin + offset * within_reach]
+        own = torch.arange(size, device=timestep.device)
+        mask = (offset <= own[:, None]) & within_reach[:, None]  # [runs, size, S]
+        near.append(Near(keys, mask.unsqueeze(1)))
+        at += runs
+    return Fold(found.index, found.place, found.parts, near)
 
 
 def _sorted(starts: torch.Tensor, sizes: torch.Tensor, width: int) -> Fold:

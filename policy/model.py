@@ -13,12 +13,13 @@ from policy.config import PolicyConfig
 from policy.decoder import Decoder
 from policy.decoder_blocks import Part
 from policy.embedding import Embedding
-from policy.folding import Fold, fold, fold_windows
+from policy.folding import Fold, fold, fold_near, fold_windows
 from policy.patches import Patches
 from policy.transformer import Transformer
 from policy.values import bin_centres
 from policy.vocabulary import DEFAULT
 
+FEW = 0.25  # of a window's timesteps: what tokens see of so many is gathered for each; of more, whole windows attend
 LOGITS_AT_ONCE = 2**26  # of training: beyond, they are computed in parts, and again for the gradient
 
 
@@ -94,21 +95,24 @@ class Policy(nn.Module):
         self, embedded: torch.Tensor, timestep: torch.Tensor, prompt: torch.Tensor | None, wanted: torch.Tensor | None
     ) -> torch.Tensor:
         """Hidden states of embedded windows [B, T, width] whose tokens see those before them."""
+        steps = self.config.attention_steps
+        if steps and (prompt is None or not bool((prompt > 0).any())) and steps <= FEW * int(timestep.max()):
+            return self.transformer.folded(embedded, fold_near(timestep, steps), wanted)
         if bool((timestep[:, -1] < 0).any()):
-            fold = fold_windows(timestep)
-            return self.transformer.folded(embedded, fold, wanted, self._masks(fold, timestep, prompt))
+            windows = fold_windows(timestep)
+            return self.transformer.folded(embedded, windows, wanted, self._masks(windows, timestep, prompt))
         place = torch.arange(timestep.shape[1], device=timestep.device).expand_as(timestep)
         mask = None
         if self.config.attention_steps is not None:
             mask = self._visible(timestep, place, timestep, place, prompt)
         return self.transformer(embedded, place, mask, wanted=wanted)
 
-    def _masks(self, fold: Fold, timestep: torch.Tensor, prompt: torch.Tensor | None) -> list[torch.Tensor] | None:
+    def _masks(self, windows: Fold, timestep: torch.Tensor, prompt: torch.Tensor | None) -> list[torch.Tensor] | None:
         """What tokens may attend to in the windows of each part, bool [windows, 1, size, size]; None: all before."""
         if self.config.attention_steps is None:
             return None
         masks = []
-        for starts, (_, size) in zip(fold.starts(), fold.parts, strict=True):
+        for starts, (_, size) in zip(windows.starts(), windows.parts, strict=True):
             rows = starts // timestep.shape[1]
             when = timestep[rows, :size]
             place = torch.arange(size, device=when.device).expand_as(when)

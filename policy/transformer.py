@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from policy.attention import attention
 from policy.cache import SPAN
 from policy.config import PolicyConfig
-from policy.folding import Fold
+from policy.folding import Fold, Near
 
 
 def rotary(places: int, key: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -94,6 +94,7 @@ class Block(nn.Module):
         share: torch.Tensor | None = None,
         wanted: torch.Tensor | None = None,
         masks: Sequence[torch.Tensor] | None = None,
+        near: Sequence[Near] | None = None,
     ) -> torch.Tensor:
         """The block where each token sees the earlier ones of its own run only, which a fold tells.
 
@@ -104,6 +105,7 @@ class Block(nn.Module):
             share: [2, K, 1], as in `forward`.
             wanted: int64 [W]: which of the K tokens the output is wanted of; None: all.
             masks: of each part, bool [runs, 1, size, size] (True: may attend); None: every token sees all earlier ones.
+            near: of the fold.
 
         Returns:
             [K, width], or [W, width].
@@ -118,7 +120,14 @@ class Block(nn.Module):
                 each[these].view(rows, size, self.heads, -1).transpose(1, 2)  # [runs, heads, size, key]
                 for each in parts_of
             )
-            one = attention(q, k, v, None if masks is None else masks[part])
+            mask = None if masks is None else masks[part]
+            if near is not None:
+                keys, mask = near[part].keys, near[part].mask
+                k, v = (
+                    each.index_select(0, keys.flatten()).view(*keys.shape, self.heads, -1).transpose(1, 2)
+                    for each in parts_of[1:]
+                )  # [runs, heads, S, key]
+            one = attention(q, k, v, mask)
             attended.append(one.transpose(1, 2).reshape(rows * size, width))
             at += rows * size
         every = torch.cat(attended)
@@ -221,7 +230,7 @@ class Transformer(nn.Module):
                 within = torch.zeros(x.shape[0] * x.shape[1], dtype=torch.int64, device=x.device)
                 within[fold.index] = torch.arange(len(fold.index), device=x.device)
                 chosen = within[wanted]
-            y = self._through(cast(Block, block).folded)(y, cos, sin, fold.parts, share, chosen, masks)
+            y = self._through(cast(Block, block).folded)(y, cos, sin, fold.parts, share, chosen, masks, fold.near)
         return _scattered(self.norm(y), fold.index if wanted is None else wanted, x)
 
     def forward(

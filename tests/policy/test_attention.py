@@ -29,6 +29,16 @@ def test_it_equals_the_fused_kernel_and_so_do_its_gradients(count, masked):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("seen", [9, 65])
+def test_a_few_tokens_may_see_more(seen):
+    torch.manual_seed(0)
+    q = torch.randn(2, 4, 5, 8, dtype=torch.float64)
+    k, v = torch.randn(2, 2, 4, seen, 8, dtype=torch.float64)
+    mask = torch.rand(2, 1, 5, seen) < 0.3
+    mask[..., 0] = True
+    torch.testing.assert_close(attention(q, k, v, mask), fused(q, k, v, mask), rtol=1e-10, atol=1e-12)
+
+
 def test_a_token_does_not_see_later_ones():
     torch.manual_seed(0)
     q, k, v = torch.randn(3, 1, 1, 9, 4, dtype=torch.float64)

@@ -8,7 +8,7 @@ import torch
 
 from learner.view import read
 from policy.config import PolicyConfig
-from policy.folding import fold, fold_windows
+from policy.folding import fold, fold_near, fold_windows
 from policy.model import Policy
 from policy.transformer import Block
 from replay.batch import Batch, collate
@@ -82,6 +82,29 @@ def test_every_token_of_a_window_has_one_place():
         assert len(starts) == rows
         assert ((batch.timestep[starts // width] >= 0).sum(1) == size).all()
         assert (starts % width == 0).all()
+
+
+@pytest.mark.parametrize("steps", [1, 2, 100])
+def test_what_is_gathered_for_a_timestep_is_what_it_may_see(steps):
+    batch = collate(mixed())
+    found = fold_near(batch.timestep, steps)
+    assert found.near is not None
+    rows, width = batch.timestep.shape
+    seen = torch.zeros(rows * width, rows * width, dtype=torch.bool)
+    at = 0
+    for (runs, size), near in zip(found.parts, found.near, strict=True):
+        tokens = found.index[at : at + runs * size].view(runs, size)
+        run, token, key = torch.nonzero(near.mask.squeeze(1), as_tuple=True)
+        seen[tokens[run, token], found.index[near.keys[run, key]]] = True
+        own = tokens[:, :1] // width
+        assert (found.index[near.keys] // width == own).all()  # not even hidden ones are of another window
+        at += runs * size
+    policy = Policy(dataclasses.replace(CONFIG, attention_steps=steps))
+    place = torch.arange(width).expand_as(batch.timestep)
+    visible = policy._visible(batch.timestep, place, batch.timestep, place, None).squeeze(1)
+    expected = torch.block_diag(*visible) > 0
+    expected[batch.timestep.flatten() < 0] = False
+    assert torch.equal(seen, expected)
 
 
 @pytest.mark.parametrize("attention_steps", [0, 1, None])
