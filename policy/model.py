@@ -19,7 +19,7 @@ from policy.transformer import Transformer
 from policy.values import bin_centres
 from policy.vocabulary import DEFAULT
 
-FEW = 0.25  # of a window's timesteps: what tokens see of so many is gathered for each; of more, whole windows attend
+FEW = 0.1  # of a window's timesteps: what tokens see of so many is gathered for each; of more, whole windows attend
 LOGITS_AT_ONCE = 2**26  # of training: beyond, they are computed in parts, and again for the gradient
 
 

@@ -11,10 +11,23 @@ from policy.config import PolicyConfig
 from policy.folding import fold, fold_near, fold_windows
 from policy.model import Policy
 from policy.transformer import Block
+from policy.vocabulary import DEFAULT
 from replay.batch import Batch, collate
-from tests.learner.windows import mixed
+from tests.learner.windows import mixed, window
 
 CONFIG = PolicyConfig(layers=2, width=32, heads=2, feedforward=64, context=64, action_bins=64, attention_steps=0)
+
+
+def long() -> Batch:
+    """Windows of so many timesteps that what a few of them hold is gathered."""
+    numbers = (DEFAULT.continuous.start, DEFAULT.continuous.start + 64)
+    drawn = [window(0, 21), window(1, 12), window(2, 21, "gym/B", 2, 2, numbers), window(3, 16, "gym/B", 2, 2, numbers)]
+    return collate(drawn)
+
+
+def short() -> Batch:
+    """Windows of a few timesteps."""
+    return collate(mixed())
 
 
 def padded(policy: Policy, batch: Batch, prompt: torch.Tensor | None = None) -> torch.Tensor:
@@ -28,9 +41,10 @@ def padded(policy: Policy, batch: Batch, prompt: torch.Tensor | None = None) -> 
 
 @pytest.mark.parametrize("attention_steps", [0, 1, 3, None])
 @pytest.mark.parametrize("prompted", [False, True])
-def test_hidden_states_and_gradients_equal_those_under_a_mask(attention_steps, prompted):
+@pytest.mark.parametrize("drawn", [short, long])
+def test_hidden_states_and_gradients_equal_those_under_a_mask(attention_steps, prompted, drawn):
     torch.manual_seed(0)
-    batch = collate(mixed())
+    batch = drawn()
     assert (batch.timestep < 0).any()
     prompt = torch.arange(len(batch.tasks)) % 3 if prompted else None
     folded = Policy(dataclasses.replace(CONFIG, attention_steps=attention_steps)).double()
@@ -57,9 +71,10 @@ def test_every_token_but_padding_has_one_place():
 
 
 @pytest.mark.parametrize("attention_steps", [0, 1, 3, None])
-def test_no_window_sees_another(attention_steps):
+@pytest.mark.parametrize("drawn", [short, long])
+def test_no_window_sees_another(attention_steps, drawn):
     torch.manual_seed(0)
-    batch = collate(mixed())
+    batch = drawn()
     policy = Policy(dataclasses.replace(CONFIG, attention_steps=attention_steps))
     before = policy(batch.tokens, batch.position, batch.timestep)
     for row in range(len(batch.tokens)):
@@ -85,8 +100,9 @@ def test_every_token_of_a_window_has_one_place():
 
 
 @pytest.mark.parametrize("steps", [1, 2, 100])
-def test_what_is_gathered_for_a_timestep_is_what_it_may_see(steps):
-    batch = collate(mixed())
+@pytest.mark.parametrize("drawn", [short, long])
+def test_what_is_gathered_for_a_timestep_is_what_it_may_see(steps, drawn):
+    batch = drawn()
     found = fold_near(batch.timestep, steps)
     assert found.near is not None
     rows, width = batch.timestep.shape
@@ -107,9 +123,20 @@ def test_what_is_gathered_for_a_timestep_is_what_it_may_see(steps):
     assert torch.equal(seen, expected)
 
 
+def test_what_a_few_timesteps_hold_is_gathered(monkeypatch):
+    """The tests of `long` windows are of it."""
+    folded = []
+    monkeypatch.setattr("policy.model.fold_near", lambda *given: folded.append(given[1]) or fold_near(*given))
+    for steps in (1, 2, 3):
+        batch = long()
+        Policy(dataclasses.replace(CONFIG, attention_steps=steps))(batch.tokens, batch.position, batch.timestep)
+    assert folded == [1, 2]
+
+
 @pytest.mark.parametrize("attention_steps", [0, 1, None])
-def test_no_padding_goes_through_a_block(attention_steps, monkeypatch):
-    batch = collate(mixed())
+@pytest.mark.parametrize("drawn", [short, long])
+def test_no_padding_goes_through_a_block(attention_steps, drawn, monkeypatch):
+    batch = drawn()
     policy = Policy(dataclasses.replace(CONFIG, attention_steps=attention_steps))
     seen = []
     feedforward = Block.feedforward
@@ -124,9 +151,10 @@ def test_no_padding_goes_through_a_block(attention_steps, monkeypatch):
 
 
 @pytest.mark.parametrize("attention_steps", [None, 0, 1])
-def test_hidden_states_where_they_are_wanted_are_those_of_all(attention_steps):
+@pytest.mark.parametrize("drawn", [short, long])
+def test_hidden_states_where_they_are_wanted_are_those_of_all(attention_steps, drawn):
     torch.manual_seed(0)
-    batch = collate(mixed())
+    batch = drawn()
     policy = Policy(dataclasses.replace(CONFIG, attention_steps=attention_steps)).double()
     wanted = read(batch)
     every = policy(batch.tokens, batch.position, batch.timestep)
