@@ -61,7 +61,9 @@ def _begin(width: int) -> tuple[Start, FinetuneConfig]:
 def test_a_learner_says_that_its_checkpoint_does_not_fit(ray_cluster, tmp_path: Path, monkeypatch):
     monkeypatch.setattr("replay.interface.connect", lambda *_: None)
     monkeypatch.setattr("replay.stream.WindowStream", lambda *_, **__: None)
-    LearnerProcess(*_begin(crew.SIZES.width), NOWHERE, 1).save(tmp_path, {"updates": 0})
+    process = LearnerProcess(*_begin(crew.SIZES.width), NOWHERE, 1)
+    process.copy({"updates": 0})
+    process.write(tmp_path)
     handle = start(LearnerProcess, *_begin(2 * crew.SIZES.width), NOWHERE, 2, tmp_path, control=True)
     with pytest.raises(BeginError, match="training state of another policy"):
         Learners([handle]).version()
