@@ -23,6 +23,8 @@ def weight_bytes(model: Policy) -> int:
     return sum(value.numel() * value.element_size() for value in model.state_dict().values())
 
 
+MOST_CALLS = 512  # that wait for actions at once: a thread each; more stand in line at Ray
+FEW = 8  # calls beside them: weights, statistics
 LARGEST = {"queue_wait_max_ms"}
 MEANS = {"batch_fill", "queue_wait_ms"}
 
@@ -107,6 +109,7 @@ def serve(
         on_new_weights=on_new_weights,
         rebuild_share=rebuild_share,
         cpu_threads=threads,
+        concurrency=min(slots, MOST_CALLS) + FEW,
         place=place,
     )
     get(handle.stats.remote())

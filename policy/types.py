@@ -1,7 +1,8 @@
 """What travels between actors, the policy server and the learner."""
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,8 +17,37 @@ class Version(NamedTuple):
 NO_VERSION = Version(-1, -1)  # of expert data: no policy of ours acted
 
 
+SMALL = 4096  # bytes
+_ARRAY = "array"
+
+
+class Travels:
+    """A dataclass of numbers, names and arrays that is quick to pickle: small arrays travel as their bytes. An array on
+    its own costs more, for pickle looks at its type and Ray gives it a place in its store."""
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple]:
+        values = (getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
+        return _arrived, (type(self), *map(_packed, values))
+
+
+def _packed(value: Any) -> Any:
+    if isinstance(value, np.ndarray) and value.nbytes <= SMALL:
+        return (_ARRAY, value.dtype.str, value.shape, value.tobytes())
+    return value
+
+
+def _arrived(cls: type, *values: Any) -> Any:
+    return cls(*map(_unpacked, values))
+
+
+def _unpacked(value: Any) -> Any:
+    if isinstance(value, tuple) and value[0] == _ARRAY:
+        return np.ndarray(value[2], value[1], bytearray(value[3]))
+    return value
+
+
 @dataclass
-class ActRequest:
+class ActRequest(Travels):
     """All environments of one actor (or of one of its halves) that wait for actions. One task a request."""
 
     actor: str
@@ -51,7 +81,7 @@ class ActRequest:
 
 
 @dataclass
-class ActReply:
+class ActReply(Travels):
     """Actions for one request, row by row."""
 
     tokens: np.ndarray

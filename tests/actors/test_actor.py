@@ -35,7 +35,7 @@ pytestmark = pytest.mark.timeout(60)
 class Forgetful(PolicyServer):
     """A policy server that loses what it knows when told, as a restarted one would."""
 
-    async def forget(self):
+    def forget(self):
         self._engine.table.release("actor 0")
 
 
@@ -55,7 +55,7 @@ def cluster():
 @pytest.fixture(scope="module")
 def server(cluster):
     weights = {name: value.numpy() for name, value in Policy(CONFIG).state_dict().items()}
-    handle = start(Forgetful, CONFIG, weights, Version(3, 0), slots=64, dtype="float32")
+    handle = start(Forgetful, CONFIG, weights, Version(3, 0), slots=64, dtype="float32", concurrency=64)
     yield handle
     kill(handle)
 

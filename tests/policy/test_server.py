@@ -1,7 +1,9 @@
 """The policy server in this process, and as the Ray actor that it is made for."""
 
-import asyncio
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +28,20 @@ def version_of(reply) -> Version:
     return Version(*reply.versions[0].tolist())
 
 
+def together(call: Callable[[Any], Any], each: Any) -> list[Any]:
+    """Results of calls at the same time, as Ray makes them."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(call, each))
+
+
+def raised(call: Callable[[], Any]) -> Any:
+    """What a call returns or raises."""
+    try:
+        return call()
+    except Exception as error:
+        return error
+
+
 @pytest.fixture
 def server():
     served = serve(rebuild_share=1.0)
@@ -38,10 +54,10 @@ def asks(actor: str, reset: bool = False, **fields):
 
 
 def test_every_actor_gets_its_own_reply(server):
-    async def run():
-        return await asyncio.gather(*(server.act(asks(name, True)) for name in "abc")), await server.stats()
+    def run():
+        return together(lambda name: server.act(asks(name, True)), "abc"), server.stats()
 
-    replies, stats = asyncio.run(run())
+    replies, stats = run()
     assert [reply.tokens.shape for reply in replies] == [(4, 1)] * 3
     assert all(version_of(reply) == FIRST for reply in replies)
     assert stats["rows"] == stats["active_slots"] == 12
@@ -49,21 +65,21 @@ def test_every_actor_gets_its_own_reply(server):
 
 
 def test_a_batch_starts_with_a_third_of_the_known_slots_and_not_before_the_window():
-    async def run(server):
+    def run(server):
         for name in "abc":
-            await server.act(asks(name, True))
+            server.act(asks(name, True))
         before = time.perf_counter()
-        await server.act(asks("a"))  # 4 of 12 slots: a third
+        server.act(asks("a"))  # 4 of 12 slots: a third
         third = time.perf_counter() - before
         before = time.perf_counter()
-        await server.act(request(np.random.default_rng(0), "a", 2))  # 2 of 12: waits for the window
+        server.act(request(np.random.default_rng(0), "a", 2))  # 2 of 12: waits for the window
         less = time.perf_counter() - before
-        batches = (await server.stats())["batches"]
-        await asyncio.gather(*(server.act(request(np.random.default_rng(0), name, 2)) for name in "ab"))
-        return third, less, (await server.stats())["batches"] - batches
+        batches = (server.stats())["batches"]
+        together(lambda name: server.act(request(np.random.default_rng(0), name, 2)), "ab")
+        return third, less, (server.stats())["batches"] - batches
 
     server = serve(window_ms=400.0)
-    third, less, shared = asyncio.run(run(server))
+    third, less, shared = run(server)
     server.close()
     assert shared == 1
     assert third < 0.3
@@ -71,14 +87,14 @@ def test_a_batch_starts_with_a_third_of_the_known_slots_and_not_before_the_windo
 
 
 def test_a_dead_actor_delays_nobody(server):
-    async def run():
-        await asyncio.gather(*(server.act(asks(name, True)) for name in ("dead", "alive")))
+    def run():
+        together(lambda name: server.act(asks(name, True)), ("dead", "alive"))
         before = time.perf_counter()
         for _ in range(10):
-            await server.act(asks("alive"))
-        return (time.perf_counter() - before) / 10, await server.stats()
+            server.act(asks("alive"))
+        return (time.perf_counter() - before) / 10, server.stats()
 
-    seconds, stats = asyncio.run(run())
+    seconds, stats = run()
     assert seconds < 0.3
     assert stats["queue_wait_max_ms"] < 1000
 
@@ -88,7 +104,7 @@ def test_a_missed_deadline_names_the_actor_and_the_time(monkeypatch):
     act = server._engine.act
     monkeypatch.setattr(server._engine, "act", lambda *args: time.sleep(0.6) or act(*args))
     with pytest.raises(ServerError, match=r"actor 'slow': no actions within 0\.2 s \(asked at \d\d:\d\d:\d\d"):
-        asyncio.run(server.act(asks("slow", True)))
+        server.act(asks("slow", True))
     server.close()
 
 
@@ -96,91 +112,87 @@ def test_a_failure_of_the_engine_reaches_its_callers_and_the_thread_lives_on(ser
     with monkeypatch.context() as patch:
         patch.setattr(server._engine.networks.models[-1], "extend", lambda *args: 1 / 0)
         with pytest.raises(ServerError, match=r"batch of a:\n(.|\n)*Traceback(.|\n)*ZeroDivisionError"):
-            asyncio.run(server.act(asks("a", True)))
-    assert asyncio.run(server.act(asks("a", True))).tokens.shape == (4, 1)
-    assert asyncio.run(server.stats())["failures"] == 1
+            server.act(asks("a", True))
+    assert server.act(asks("a", True)).tokens.shape == (4, 1)
+    assert server.stats()["failures"] == 1
 
 
 def test_a_bad_request_fails_alone(server):
-    async def run():
-        return await asyncio.gather(
-            server.act(asks("good", True)),
-            server.act(asks("unknown")),
-            server.act(asks("wrong", True, temperature=-1.0)),
-            return_exceptions=True,
-        )
+    def run():
+        requests = asks("good", True), asks("unknown"), asks("wrong", True, temperature=-1.0)
+        return together(lambda asked: raised(lambda: server.act(asked)), requests)
 
-    good, unknown, wrong = asyncio.run(run())
+    good, unknown, wrong = run()
     assert good.tokens.shape == (4, 1)
     assert isinstance(unknown, SlotError)
     assert isinstance(wrong, ValueError)
 
 
 def test_asking_twice_for_the_same_slots_is_refused(server):
-    async def run():
-        await server.act(asks("a", True))
-        await server.act(asks("b", True))
-        await server.act(asks("c", True))
-        return await asyncio.gather(server.act(half), server.act(half), return_exceptions=True)
+    def run():
+        server.act(asks("a", True))
+        server.act(asks("b", True))
+        server.act(asks("c", True))
+        return together(lambda asked: raised(lambda: server.act(asked)), [half, half])
 
     server._window = 0.3
     half = request(np.random.default_rng(0), "a", 1)
-    first, second = asyncio.run(run())
+    first, second = sorted(run(), key=lambda result: isinstance(result, Exception))
     assert first.tokens.shape == (1, 1)
     assert "asks twice" in str(second)
 
 
 def test_versions_only_go_forward(server):
-    async def run():
-        await server.publish(Version(1, 5), WEIGHTS)
-        assert version_of(await server.act(asks("a", True))) == Version(1, 5)
-        await server.publish(Version(1, 5), WEIGHTS)
-        await server.publish(Version(2, 0), WEIGHTS)
+    def run():
+        server.publish(Version(1, 5), WEIGHTS)
+        assert version_of(server.act(asks("a", True))) == Version(1, 5)
+        server.publish(Version(1, 5), WEIGHTS)
+        server.publish(Version(2, 0), WEIGHTS)
         for older in (Version(1, 9), Version(1, 5)):
             with pytest.raises(ServerError, match="is older than"):
-                await server.publish(older, WEIGHTS)
-        return version_of(await server.act(asks("a")))
+                server.publish(older, WEIGHTS)
+        return version_of(server.act(asks("a")))
 
-    assert asyncio.run(run()) == Version(2, 0)
+    assert run() == Version(2, 0)
 
 
 def test_weights_of_another_policy_are_refused_and_the_old_ones_serve_on(server):
-    async def run():
+    def run():
         with pytest.raises(ServerError, match=r"\(1, 1\) are not this policy's: q.bias"):
-            await server.publish(Version(1, 1), {**WEIGHTS, "q.bias": np.zeros(1)})
-        assert version_of(await server.act(asks("a", True))) == FIRST
-        await server.publish(Version(1, 1), WEIGHTS)
-        return version_of(await server.act(asks("a")))
+            server.publish(Version(1, 1), {**WEIGHTS, "q.bias": np.zeros(1)})
+        assert version_of(server.act(asks("a", True))) == FIRST
+        server.publish(Version(1, 1), WEIGHTS)
+        return version_of(server.act(asks("a")))
 
-    assert asyncio.run(run()) == Version(1, 1)
+    assert run() == Version(1, 1)
 
 
 def test_a_pinned_version_stays_until_it_is_unpinned(server):
-    async def run():
+    def run():
         with pytest.raises(ServerError, match=r"version \(1, 3\) cannot be pinned: \(1, 0\) is being served"):
-            await server.pin(Version(1, 3))
-        await server.pin(FIRST)
+            server.pin(Version(1, 3))
+        server.pin(FIRST)
         for update in (1, 2):
-            await server.publish(Version(1, update), WEIGHTS)
-            assert version_of(await server.act(asks("a", True))) == FIRST
+            server.publish(Version(1, update), WEIGHTS)
+            assert version_of(server.act(asks("a", True))) == FIRST
         with pytest.raises(ServerError, match="is older than"):
-            await server.publish(Version(1, 1), WEIGHTS)
-        stats = await server.stats()
+            server.publish(Version(1, 1), WEIGHTS)
+        stats = server.stats()
         assert (stats["version"], stats["newest_version"], stats["pinned"]) == ((1, 0), (1, 2), True)
-        await server.pin(None)
-        return version_of(await server.act(asks("a")))
+        server.pin(None)
+        return version_of(server.act(asks("a")))
 
-    assert asyncio.run(run()) == Version(1, 2)
+    assert run() == Version(1, 2)
 
 
 def test_new_weights_act_and_rebuild(server):
-    async def run():
-        await server.act(asks("a", True, temperature=0.0))
-        await server.publish(Version(1, 1), {name: value * 1.5 for name, value in WEIGHTS.items()})
-        await server.act(asks("a"))
-        return await server.stats()
+    def run():
+        server.act(asks("a", True, temperature=0.0))
+        server.publish(Version(1, 1), {name: value * 1.5 for name, value in WEIGHTS.items()})
+        server.act(asks("a"))
+        return server.stats()
 
-    assert asyncio.run(run())["rebuilds"] == 4
+    assert run()["rebuilds"] == 4
 
 
 @pytest.fixture(scope="module")
