@@ -6,6 +6,7 @@ import torch
 from policy.config import PolicyConfig
 
 SPAN = 32  # columns come in multiples of this: few shapes, aligned
+BLOCK = 16  # columns whose keys kernels of our own read at once
 
 
 class Cache:
@@ -70,6 +71,25 @@ class Cache:
         else:
             self.keys = keys.view(layers, slots, heads, key, columns).transpose(3, 4)
         self.values = values.view(layers, slots, heads, columns, key)
+
+
+class BlockCache:
+    """As `Cache`, for kernels of our own (`policy.native`), which read what they need of it: with all columns from the
+    start, and keys in blocks of 16 columns, whose numbers for one place of a key lie together.
+
+    Args:
+        config, slots, dtype: as in `Cache`; on CPUs.
+    """
+
+    def __init__(self, config: PolicyConfig, slots: int, dtype: torch.dtype):
+        columns, key = padded_columns(config.context), config.width // config.heads
+        self.keys = torch.zeros(config.layers, slots, config.heads, columns // BLOCK, key, BLOCK, dtype=dtype)
+        """[layers, slots, heads, columns / 16, key, 16]."""
+        self.values = torch.zeros(config.layers, slots, config.heads, columns, key, dtype=dtype)
+        """[layers, slots, heads, columns, key]."""
+
+    def fit(self, longest: int, cached: np.ndarray) -> None:
+        """Nothing: contexts of any length fit."""
 
 
 def padded_columns(longest: int) -> int:

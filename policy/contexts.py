@@ -75,10 +75,14 @@ class Contexts:
         plain = rows.slots[~rows.with_return]
         self.append(plain, np.full((len(plain), 1), DEFAULT.separator))
 
-    def append(self, slots: np.ndarray, tokens: np.ndarray, count: np.ndarray | int = 1) -> None:
-        """Appends the first count[i] of tokens [n, width] to each slot's context."""
+    def append(self, slots: np.ndarray, tokens: np.ndarray, count: np.ndarray | None = None) -> None:
+        """Appends tokens [n, width] to each slot's context: the first count[i] of them; None: all."""
         index = np.arange(tokens.shape[1])
-        valid = index < np.broadcast_to(count, len(slots))[:, None]  # [n, width]
+        if count is None or (count == len(index)).all():
+            self.tokens[slots[:, None], self.length[slots][:, None] + index] = tokens
+            self.length[slots] += len(index)
+            return
+        valid = index < count[:, None]  # [n, width]
         row = np.broadcast_to(slots[:, None], valid.shape)
         column = self.length[slots][:, None] + index
         self.tokens[row[valid], column[valid]] = tokens[valid]
@@ -97,7 +101,7 @@ class Contexts:
             pixels = prompt.pixels.reshape(n, -1, PATCH, PATCH, 3)  # [n, K * P, 16, 16, 3]
             images = Images(prompt.rows, pixels, np.tile(prompt.intervals, (steps, 1, 1)))
             self._keep(slots, self.length[slots], flat, images)
-        self.append(slots, flat, flat.shape[1])
+        self.append(slots, flat)
         self.prompt[slots] = steps
 
     def _keep(self, slots: np.ndarray, first: np.ndarray, tokens: np.ndarray, images: Images) -> None:

@@ -17,10 +17,9 @@ from torch.nn import functional
 
 from policy.cache import Cache
 from policy.decoder_blocks import Part, blocks
+from policy.packing import pack, packs
 from policy.ragged import padded
 from policy.transformer import Block, Transformer
-
-ROWS = 512  # of the products that packed weights are laid out for
 
 
 class Decoder:
@@ -34,7 +33,7 @@ class Decoder:
         config = transformer.config
         self.gated = config.activation == "geglu"
         self.norm, self.place = transformer.norm, transformer.place
-        self.packed = _packs(transformer.norm.weight)
+        self.packed = packs(transformer.norm.weight)
         self._blocks = _compiled() if self.packed else blocks
         key = config.width // config.heads
         order = torch.arange(key).view(2, -1).t().flatten()  # (i, i + key / 2) follow each other
@@ -99,18 +98,9 @@ class Decoder:
             if layer is block.qkv:
                 weight, bias = weight[self._order], bias[self._order]
             if self.packed and weight.dim() == 2:
-                weight = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
+                weight = pack(weight)
             pairs += [weight, bias]
         return pairs
-
-
-def _packs(weight: torch.Tensor) -> bool:
-    """Whether oneDNN multiplies weights like this one in an order of its own."""
-    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
-        return False
-    return weight.dtype == torch.float32 or (
-        weight.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    )
 
 
 @functools.cache

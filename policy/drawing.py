@@ -67,7 +67,7 @@ class Drawing:
         picked, _ = draw(logits + bias, torch.ones_like(kappa), level[where])
         returns[index] = picked.cpu().numpy() + DEFAULT.returns.start
         both = np.stack([returns[index], np.full(len(index), DEFAULT.separator)], axis=1)  # [m, 2]
-        self.contexts.append(rows.slots[index], both, 2)
+        self.contexts.append(rows.slots[index], both)
         hidden[where] = self.forward.feed(model, rows.slots[index])
         return returns
 
@@ -92,15 +92,22 @@ class Drawing:
         self, model: Policy, hidden: torch.Tensor, legal: np.ndarray, temperature: np.ndarray, level: torch.Tensor
     ) -> tuple[np.ndarray, np.ndarray]:
         """One token for each row of hidden [m, width] from its legal range [m, 2]."""
+        heat = torch.from_numpy(temperature).to(self.device)
+        if (legal == legal[0]).all():
+            return self._draw_alike(model, hidden, int(legal[0, 0]), int(legal[0, 1]), heat, level)
         picked, score = np.empty(len(legal), dtype=np.int64), np.empty(len(legal))
         for start, stop, rows in legal_groups(torch.from_numpy(legal)):
-            # An action is as good as its neighbours nearly, and demonstrators vary around what they prefer: where they
-            # do so beyond the bounds the outermost bins are the most likely ones, but the median stays.
-            median = start in DEFAULT.continuous and model.config.greedy == "median"
             index, where = rows.numpy(), rows.to(self.device)
-            logits = model.logits(hidden[where], start, stop)  # [m of this range, stop - start]
-            heat = torch.from_numpy(temperature[index]).to(logits)
-            token, log_prob = draw(logits, heat, level[where], median)
-            picked[index] = token.cpu().numpy() + start
-            score[index] = log_prob.cpu().numpy()
+            some = self._draw_alike(model, hidden[where], start, stop, heat[where], level[where])
+            picked[index], score[index] = some
         return picked, score
+
+    def _draw_alike(
+        self, model: Policy, hidden: torch.Tensor, start: int, stop: int, heat: torch.Tensor, level: torch.Tensor
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """One token for each row of hidden [m, width] among the ids [start, stop), at temperatures float64 [m]."""
+        # An action is as good as its neighbours nearly, and demonstrators vary around what they prefer: where they do
+        # so beyond the bounds the outermost bins are the most likely ones, but the median stays.
+        median = start in DEFAULT.continuous and model.config.greedy == "median"
+        token, log_prob = draw(model.logits(hidden, start, stop), heat, level, median)
+        return token.cpu().numpy() + start, log_prob.cpu().numpy()

@@ -50,11 +50,13 @@ class Embedding(nn.Module):
             self.register_buffer("value", value_features(), persistent=False)
         self.features_alone = config.value_features and not config.value_table
         self.frozen: torch.Tensor | None = None
+        self._wide: dict[tuple[int, int], torch.Tensor] = {}  # output vectors of a frozen policy, in float32
 
     def freeze(self) -> None:
         """For serving: computes `weights` once. To be called again after the parameters changed."""
         self.frozen = None
         self.frozen = self.weights().detach()
+        self._wide.clear()
 
     def weights(self) -> torch.Tensor:
         """Vectors of all ids from 32,000 on, value features added to the continuous ones. [ids - 32000, width].
@@ -92,6 +94,16 @@ class Embedding(nn.Module):
         if self.config.action_positions == "none":
             placed = placed.masked_fill(acting.unsqueeze(-1), 0.0)
         return x + placed
+
+    def wide_rows(self, start: int, stop: int) -> torch.Tensor:
+        """As `rows`, in float32 or wider. While acting the same few ranges are asked for again and again."""
+        rows = self.rows(start, stop)
+        wide = torch.promote_types(rows.dtype, torch.float32)
+        if self.frozen is None or rows.dtype == wide:
+            return rows.to(wide)
+        if (start, stop) not in self._wide:
+            self._wide[start, stop] = rows.to(wide)
+        return self._wide[start, stop]
 
     def rows(self, start: int, stop: int) -> torch.Tensor:
         """Output vectors of the ids [start, stop), which lie all in text or all beyond it. [stop - start, width]."""

@@ -14,9 +14,9 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from policy import capacity
+from policy import capacity, native
 from policy.admission import check
-from policy.cache import Cache
+from policy.cache import BlockCache, Cache
 from policy.contexts import Contexts
 from policy.drawing import Drawing, Drawn
 from policy.forward import Forward
@@ -74,7 +74,12 @@ class Engine:
         self.networks = Networks(model, slots, self.dtype, version, on_new_weights, rebuild_share)
         self.table = SlotTable(slots, idle)
         self.contexts = Contexts(slots, model.config.context, model.config.attention_steps)
-        self.cache = Cache(model.config, slots, self.dtype, self.device)
+        kernels = native.kernels(model.config, self.dtype, self.device)
+        self.cache: Cache | BlockCache
+        if kernels is None:
+            self.cache = Cache(model.config, slots, self.dtype, self.device)
+        else:
+            self.cache = BlockCache(model.config, slots, self.dtype)
         self.forward = Forward(self.contexts, self.cache, self.device)
         self._drawing = Drawing(self.contexts, self.forward, self.device)
         self._threads = threads if self.device.type == "cpu" else 1
@@ -207,7 +212,7 @@ class Engine:
         if self._threads == 1:
             return [function(*part) for part in self.networks.split(slots)]
         tokens = int((self.contexts.length[slots] - self.contexts.cached[slots]).sum())
-        if tokens * self.config.width < SMALL:
+        if tokens * self.config.width < SMALL and isinstance(self.cache, Cache):
             before = self.forward.seconds
             with _torch_threads(self._threads):
                 found = [function(*part) for part in self.networks.split(slots)]

@@ -7,13 +7,16 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from policy import native
 from policy.action_values import ActionValues
-from policy.cache import Cache
+from policy.cache import BlockCache, Cache
 from policy.config import PolicyConfig
 from policy.decoder import Decoder
 from policy.decoder_blocks import Part
 from policy.embedding import Embedding
 from policy.folding import Fold, fold, fold_near, fold_windows
+from policy.native_decoder import NativeDecoder
+from policy.new_tokens import NewTokens
 from policy.patches import Patches
 from policy.transformer import Transformer
 from policy.values import bin_centres
@@ -35,7 +38,7 @@ class Policy(nn.Module):
         self.config = config
         self.embedding = Embedding(config)
         self.transformer = Transformer(config)
-        self.decoder: Decoder | None = None  # of a frozen policy
+        self.decoder: Decoder | NativeDecoder | None = None  # of a frozen policy
         self.value = nn.Linear(config.width, config.value_bins)
         self.q = nn.Linear(config.width, config.value_bins)
         for head in (self.value, self.q):
@@ -122,7 +125,9 @@ class Policy(nn.Module):
     def freeze(self) -> None:
         """For serving: computes what depends on the weights alone. To be called again after the parameters changed."""
         self.embedding.freeze()
-        self.decoder = Decoder(self.transformer)
+        weight = self.transformer.norm.weight
+        kernels = native.kernels(self.config, weight.dtype, weight.device)
+        self.decoder = Decoder(self.transformer) if kernels is None else NativeDecoder(self.transformer, kernels)
 
     def extend(
         self,
@@ -148,9 +153,15 @@ class Policy(nn.Module):
         Returns:
             [B, width].
         """
-        assert self.decoder is not None
+        assert isinstance(self.decoder, Decoder)
         embedded = self.embedding(tokens.unsqueeze(0), position.unsqueeze(0), patches).squeeze(0)
         return self.decoder(embedded, slots, columns, parts, cache)
+
+    def extend_rows(self, new: NewTokens, cache: BlockCache, patches: Patches | None = None) -> torch.Tensor:
+        """As `extend`, with kernels of our own. [B, width]."""
+        assert isinstance(self.decoder, NativeDecoder)
+        embedded = self.embedding(new.tokens.unsqueeze(0), new.position.unsqueeze(0), patches).squeeze(0)
+        return self.decoder(embedded, new.columns, new.rows, new.last, cache)[: new.rows.shape[1]]
 
     def mask(
         self,
@@ -223,7 +234,7 @@ class Policy(nn.Module):
     def logits(self, hidden: torch.Tensor, start: int, stop: int) -> torch.Tensor:
         """Logits over the ids [start, stop), in float32 or wider. hidden [M, width] -> [M, stop - start]."""
         wide = torch.promote_types(hidden.dtype, torch.float32)  # bfloat16 logits would be off by up to 1%
-        return functional.linear(hidden.to(wide), self.embedding.rows(start, stop).to(wide))
+        return functional.linear(hidden.to(wide), self.embedding.wide_rows(start, stop))
 
     def return_logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Logits over the 256 return ids. hidden [M, width] -> [M, 256]."""

@@ -2,6 +2,8 @@
 
 import torch
 
+from policy import native
+
 
 def draw(
     logits: torch.Tensor, temperature: torch.Tensor, level: torch.Tensor, median: bool = False
@@ -18,6 +20,8 @@ def draw(
     Returns:
         int64 [M], and their log-probabilities [M] at that temperature (greedy: at temperature 1).
     """
+    if logits.device.type == "cpu" and logits.dtype == torch.float32 and (kernel := native.draw()) is not None:
+        return kernel(logits, temperature, level, median)
     sampled = temperature > 0
     scale = torch.where(sampled, temperature, torch.ones_like(temperature)).to(logits.dtype)
     log_probs = torch.log_softmax(logits / scale.unsqueeze(1), dim=1)  # [M, K]
