@@ -1,8 +1,7 @@
 """What travels between actors, the policy server and the learner."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,37 +16,8 @@ class Version(NamedTuple):
 NO_VERSION = Version(-1, -1)  # of expert data: no policy of ours acted
 
 
-SMALL = 4096  # bytes
-_ARRAY = "array"
-
-
-class Travels:
-    """A dataclass of numbers, names and arrays that is quick to pickle: small arrays travel as their bytes. An array on
-    its own costs more, for pickle looks at its type and Ray gives it a place in its store."""
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple]:
-        values = (getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
-        return _arrived, (type(self), *map(_packed, values))
-
-
-def _packed(value: Any) -> Any:
-    if isinstance(value, np.ndarray) and value.nbytes <= SMALL:
-        return (_ARRAY, value.dtype.str, value.shape, value.tobytes())
-    return value
-
-
-def _arrived(cls: type, *values: Any) -> Any:
-    return cls(*map(_unpacked, values))
-
-
-def _unpacked(value: Any) -> Any:
-    if isinstance(value, tuple) and value[0] == _ARRAY:
-        return np.ndarray(value[2], value[1], bytearray(value[3]))
-    return value
-
-
 @dataclass
-class ActRequest(Travels):
+class ActRequest:
     """All environments of one actor (or of one of its halves) that wait for actions. One task a request."""
 
     actor: str
@@ -81,7 +51,7 @@ class ActRequest(Travels):
 
 
 @dataclass
-class ActReply(Travels):
+class ActReply:
     """Actions for one request, row by row."""
 
     tokens: np.ndarray
