@@ -262,12 +262,14 @@ INLINE int attend(const void *joint, void *out, const float *cosines, const floa
                        (const char *)joint + (at + 2 * width + h * key) * bytes, key * bytes);
             }
         }
-        for (int64_t h = 0; h < heads; h++)
-            for (int64_t d = 0; d < key; d++)
-                for (int64_t t = 0; t < new; t++) {
-                    const int64_t c = column + t, block = c / LANES * key + d;
-                    put(k, h * key * columns + block * LANES + c % LANES, fresh[t * width + h * key + d], half);
-                }
+        for (int64_t t = 0; t < new; t++) {
+            const int64_t lane = (column + t) % LANES, block = column + t - lane;
+            for (int64_t h = 0; h < heads; h++) {
+                const float *own = fresh + t * width + h * key;
+                const int64_t to = (h * columns + block) * key + lane;
+                for (int64_t d = 0; d < key; d++) put(k, to + d * LANES, own[d], half);
+            }
+        }
         for (int64_t h = 0; h < heads; h++) {
             const Head head = {k + h * key * columns * bytes, v + h * key * columns * bytes, key, columns, size,
                                rows[5 * count + row] * size, back};

@@ -170,26 +170,34 @@ def _library() -> ctypes.CDLL | None:
         log.info("there is no C compiler, so decoding uses PyTorch's kernels, which take longer; gcc is enough")
         return None
     try:
-        return ctypes.CDLL(str(_compiled(compiler)))
+        folder = _folder()
+        if folder is not None:
+            return ctypes.CDLL(str(_compiled(compiler, folder)))
+        with tempfile.TemporaryDirectory(prefix="ocelot-") as temporary:  # once loaded, the file is not needed
+            return ctypes.CDLL(str(_compiled(compiler, Path(temporary))))
     except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", None) or error
         log.warning("decoding uses PyTorch's kernels, which take longer: %s failed on %s: %s", compiler, SOURCE, said)
         return None
 
 
-def _compiled(compiler: str) -> Path:
-    """The file of the compiled kernels, made unless it is there already."""
+def _folder() -> Path | None:
+    """Where compiled kernels are kept; None: nowhere."""
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ocelot"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # a home that cannot be written, or none
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+def _compiled(compiler: str, folder: Path) -> Path:
+    """The file of the compiled kernels in this folder, made unless it is there already."""
     made = hashlib.sha256(SOURCE.read_bytes())
     made.update(repr((compiler, FLAGS, _processor())).encode())
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ocelot"
     library = folder / f"native-{made.hexdigest()[:16]}.so"
     if library.exists():
         return library
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:  # a home that cannot be written
-        folder = Path(tempfile.mkdtemp(prefix="ocelot-"))
-        library = folder / library.name
     with tempfile.TemporaryDirectory(dir=folder) as here:  # several processes may compile at the same time
         part = Path(here) / library.name
         command = [compiler, *FLAGS, "-o", str(part), str(SOURCE), "-lm"]

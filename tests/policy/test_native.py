@@ -138,13 +138,19 @@ def test_a_compiler_that_is_missing_or_fails_is_told(monkeypatch, tmp_path, capl
 
 @needs_compiler
 def test_compiled_kernels_are_kept(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     compiler = next(found for name in native.COMPILERS if (found := shutil.which(name)))
-    library = native._compiled(compiler)
-    assert library.parent == tmp_path / "ocelot"
+    library = native._compiled(compiler, tmp_path)
     monkeypatch.setattr("policy.native.subprocess", None)  # not asked again
-    assert native._compiled(compiler) == library
-    assert [each.name for each in library.parent.iterdir()] == [library.name]
+    assert native._compiled(compiler, tmp_path) == library
+    assert [each.name for each in tmp_path.iterdir()] == [library.name]
+
+
+@needs_compiler
+def test_where_nothing_can_be_kept_they_are_compiled_for_this_process(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert native._folder() is None
+    assert native._library.__wrapped__() is not None
 
 
 def test_the_source_compiles_without_warnings(tmp_path):
