@@ -133,12 +133,11 @@ class Draw:
         picked = torch.empty(len(logits), dtype=torch.int64)
         scores = torch.empty(len(logits), dtype=torch.float64)
         work = torch.empty(logits.shape[1])
-        logits, temperature, level = (each.data_ptr() for each in given)
         self._draw(
-            logits,
-            *given[0].shape,
-            temperature,
-            level,
+            given[0].data_ptr(),
+            *logits.shape,
+            given[1].data_ptr(),
+            given[2].data_ptr(),
             median,
             work.data_ptr(),
             picked.data_ptr(),
