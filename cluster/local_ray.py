@@ -187,7 +187,8 @@ def get(reference: Any, timeout: float | None = None) -> Any:
     """The result of a call. An OcelotError that the process raised is raised here as it was, without Ray's wrapping.
 
     Raises:
-        BeginError: the process's constructor had raised an error. To Ray it is one that died.
+        BeginError: the process's constructor had raised an error, which to Ray is a process that died; or Ray could not
+            begin the process at all.
     """
     import ray
 
@@ -201,6 +202,8 @@ def get(reference: Any, timeout: float | None = None) -> Any:
         if error.actor_init_failed:
             raise BeginError(_raised(str(error))) from None
         raise
+    except ray.exceptions.ActorUnschedulableError as error:
+        raise BeginError(f"no process could be begun: {error}") from None
 
 
 def _raised(traceback: str) -> str:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import ray
 import torch
 
 from cluster.config import FinetuneConfig
@@ -47,6 +48,15 @@ def test_an_error_of_a_constructor_is_raised_by_the_first_call(ray_cluster, erro
         get(handle.answer.remote())
     assert str(raised.value) == said
     kill(handle)
+
+
+def test_a_process_that_ray_cannot_begin_is_an_error_of_ours(ray_cluster, monkeypatch):
+    def unschedulable(*_, **__):
+        raise ray.exceptions.ActorUnschedulableError("worker startup repeatedly failed")
+
+    monkeypatch.setattr(ray, "get", unschedulable)  # it takes Ray five minutes
+    with pytest.raises(BeginError, match=r"could be begun: .*repeatedly failed"):
+        get(None)
 
 
 def _begin(width: int) -> tuple[Start, FinetuneConfig]:

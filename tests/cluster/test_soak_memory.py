@@ -66,7 +66,7 @@ def test_what_levels_off_is_no_leak_nor_are_moments_of_work():
 )
 def test_one_step_is_no_leak_and_many_are(steps: list[float], bounded: bool):
     seconds = np.arange(0.0, 1800.0, 5.0)
-    sizes = 250.0 + 6.0 * sum(seconds >= at for at in steps)  # as learners are replaced
+    sizes = 250.0 + 6.0 * np.searchsorted(steps, seconds, side="right")  # as learners are replaced
     found = growth("policy server", [Life("policy server", 1, seconds.tolist(), sizes.tolist(), 0.0)])
     assert found is not None
     assert found.bounded == bounded
