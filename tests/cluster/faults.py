@@ -77,27 +77,28 @@ def begin(command: list[str], clock: Clock) -> subprocess.Popen:
     return subprocess.Popen(command, env=environment, cwd=ROOT, start_new_session=True)
 
 
-def there(watched: Watched, title: str, youngest: bool = False) -> psutil.Process:
-    """The oldest of the run's processes with this title, or the youngest; one that is being replaced is waited for."""
-    wait_for(lambda: bool(find(watched.process.pid, title)), 120.0, f"no process '{title}' in the run")
-    return find(watched.process.pid, title)[-1 if youngest else 0]
+def there(watched: Watched, title: str, spared: int = 0) -> psutil.Process:
+    """The oldest of the run's processes with this title but for `spared` ones; one that is being replaced is waited
+    for."""
+    wait_for(lambda: len(find(watched.process.pid, title)) > spared, 120.0, f"too few processes '{title}' in the run")
+    return find(watched.process.pid, title)[spared]
 
 
-def kill(watched: Watched, title: str, youngest: bool = False) -> Fault:
-    """SIGKILL of the oldest process with this title, one of KILLED, or of the youngest."""
+def kill(watched: Watched, title: str, spared: int = 0) -> Fault:
+    """SIGKILL of the oldest process with this title, one of KILLED, but for `spared` ones."""
     name, noticed, back_again, lost = KILLED[title]
     before = watched.noted(noticed, back_again)
-    there(watched, title, youngest).kill()
+    there(watched, title, spared).kill()
     detected = watched.wait_for_log(noticed, before[0])
     back = detected + watched.wait_for_log(back_again, before[1])
     lost = watched.line(back_again).partition("; ")[2].replace("are lost", "updates") or lost
     return Fault(f"SIGKILL of {name}", detected, back, lost)
 
 
-def freeze_an_actor(watched: Watched, youngest: bool = False) -> Fault:
-    """SIGSTOP of the oldest actor or the youngest."""
+def freeze_an_actor(watched: Watched, spared: int = 0) -> Fault:
+    """SIGSTOP of the oldest actor but for `spared` ones."""
     died, acts = watched.noted("died and is replaced", "acts")
-    there(watched, "ray::Actor", youngest).suspend()
+    there(watched, "ray::Actor", spared).suspend()
     detected = watched.wait_for_log("died and is replaced", died)
     back = detected + watched.wait_for_log("acts", acts)
     assert "has not answered for" in watched.log

@@ -57,7 +57,7 @@ def with_soak(page: str, result: Mapping[str, Any]) -> str:
     tail = rest.split(SOAK_END)[1]
     counted = Counter(fault["name"] for fault in result["faults"])
     cores = result["environment"]["hardware"]["cores"]
-    wrong = "; ".join(result["wrong"]) or "nothing"
+    wrong = "; ".join(each.splitlines()[0] for each in result["wrong"]) or "nothing"  # a log may follow
     lines = [
         f"{result['minutes']:.0f} minutes on {cores} core{'s' if cores > 1 else ''}, {counted.total()} faults: "
         + "; ".join(f"{name} ({count})" for name, count in sorted(counted.items()))

@@ -4,8 +4,8 @@
 
 Whether a process's memory is bounded shows only in a long life, so the time has three parts, and each spares some
 processes. Half of it: learners and actors die, but the policy server, the Reverb server, the driver, Ray's own
-processes and the older of two actors live. Most of the other half: policy servers, Reverb servers and actors die, but
-the learner lives. At the end everything dies, the head with all too.
+processes and the oldest of three actors live. Most of the other half: policy servers, Reverb servers and actors die,
+but the learner lives. At the end everything dies, the head with all too.
 
 It ends with 1 when a process grows without bound or none of a part of the run lived long enough to tell, when steps or
 versions went back, or when Ctrl-C does not stop the run in order at the end.
@@ -44,6 +44,8 @@ STEPS = 30  # environment steps an update
 ENDLESS = 10_000_000  # updates
 LOOK = 5.0  # seconds between looks
 PAUSE = (10.0, 40.0)  # seconds from a fault survived to the next
+ACTORS = 3
+SPARED = 1  # the oldest actor lives; the others take turns, else one would die too often in a row
 SERVERS = ("ray::PolicyServer", "replay.reverb_main")
 OF_THE_RUN = ("driver", "learner", "policy server", "replay", "actor", "Ray: gcs_server", "Ray: raylet")
 PARTS = (1 / 2, 11 / 12)  # of the time, at which the first part ends and the second
@@ -74,7 +76,7 @@ class Soak:
             tasks=[{"name": TASK}],
             policy=PRETRAIN["policy"],
             schedule=[{"objective": name, "batch": 4, "data": {"online": 1.0}} for name in ("bc", "iql")],
-            actors={"processes": 2, "environments": 4, "steps": STEPS * ENDLESS, "silent": 12.0, "lead": 10},
+            actors={"processes": ACTORS, "environments": 4, "steps": STEPS * ENDLESS, "silent": 12.0, "lead": 10},
         )
         self._command = [sys.executable, "-m", "cluster", "finetune", str(write(folder / "run.yaml", config))]
         self._began = time.monotonic()
@@ -113,8 +115,8 @@ class Soak:
         """What may die in the present part of so many seconds, every fault once in an order drawn anew, again and
         again."""
         always: list[Callable[[], Fault]] = [
-            self._kill("ray::Actor", youngest=True),
-            lambda: faults.freeze_an_actor(self._watched, youngest=True),
+            self._kill("ray::Actor", SPARED),
+            lambda: faults.freeze_an_actor(self._watched, SPARED),
             lambda: faults.fill_the_disk(self._watched, self._disk),
             lambda: faults.set_the_clock(self._watched, self._clock, faults.HOUR, EVERY),
             lambda: faults.set_the_clock(self._watched, self._clock, -faults.HOUR, EVERY),
@@ -130,8 +132,8 @@ class Soak:
                 if bisect(PARTS, self.seconds / seconds) == part:
                     yield kind
 
-    def _kill(self, title: str, youngest: bool = False) -> Callable[[], Fault]:
-        return lambda: faults.kill(self._watched, title, youngest)  # whose command may be another by then
+    def _kill(self, title: str, spared: int = 0) -> Callable[[], Fault]:
+        return lambda: faults.kill(self._watched, title, spared)  # whose command may be another by then
 
     def _kill_everything(self) -> Fault:
         faults.kill_everything_in_a_checkpoint(self._watched)

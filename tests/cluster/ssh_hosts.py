@@ -19,7 +19,7 @@ AuthorizedKeysFile .ssh/authorized_keys
 PermitRootLogin prohibit-password
 PasswordAuthentication no
 UsePAM no
-PidFile none
+PidFile {pid}
 """
 
 
@@ -46,6 +46,7 @@ class SshHost:
         self.home.chmod(0o700)  # the server wants homes that no other user can write to
         (self.home / ".bashrc").touch()
         _key(self._ssh / "host")
+        self._pid = self.home / "sshd.pid"
         # A user's home is what the list of users says, whatever HOME is.
         users = self.home / "passwd"
         lines = Path("/etc/passwd").read_text().splitlines()
@@ -64,19 +65,24 @@ class SshHost:
         """Starts its server, for the holder of one key."""
         (self._ssh / "authorized_keys").write_text(authorized)
         settings = self.home / "sshd_config"
-        settings.write_text(SETTINGS.format(address=self.address, key=self._ssh / "host"))
+        settings.write_text(SETTINGS.format(address=self.address, key=self._ssh / "host", pid=self._pid))
         Path("/run/sshd").mkdir(exist_ok=True)  # an empty folder that the server shuts itself up in
         server = shutil.which("sshd", path=PLACES)
         self._server = subprocess.Popen(self.command(str(server), "-D", "-e", "-f", str(settings)))
 
     def refuse(self) -> None:
         """Ends its server; who is logged in stays."""
-        self._server.kill()
-        self._server.wait()
+        subprocess.run(self.host.command("kill", self._pid.read_text().strip()), check=True)
+        self._server.wait(timeout=20)
 
     def make_key(self) -> tuple[Path, str]:
         """A key of its user: the file of the private part, and the public part."""
         return self._ssh / "id", _key(self._ssh / "id")
+
+    def has_noted(self, other: "SshHost") -> bool:
+        """Whether its user has noted the key of a host."""
+        words = ["ssh-keygen", "-F", other.address, "-f", str(self._ssh / "known_hosts")]
+        return subprocess.run(words, capture_output=True).returncode == 0
 
     def wait_for(self, other: "SshHost", seconds: float) -> None:
         """Waits until it can log in there."""
