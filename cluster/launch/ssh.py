@@ -21,7 +21,7 @@ from cluster.launch.config import ClusterConfig, SshConfig
 from cluster.launch.ports import free_port
 from cluster.launch.state import ClusterState, LaunchError
 from cluster.launch.token import make_token
-from cluster.local_ray import NO_TASK_EVENTS
+from cluster.local_ray import NO_TASK_EVENTS, STARTS
 
 TUNNEL = 30.0  # seconds in which the way to the head must be open
 END = 120.0  # seconds in which Ray must have ended on a machine
@@ -76,7 +76,8 @@ def launcher_file(config: ClusterConfig, state: ClusterState) -> dict[str, Any]:
     environment = f'RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$HOME/{token}" RAY_USAGE_STATS_ENABLED=0'
     environment += f" {NO_TASK_EVENTS}=0"
     path = f'PATH={quote(ssh.folder)}/.venv/bin:"$PATH"'
-    begin = f"ulimit -n 65536 2>/dev/null; cd {quote(ssh.folder)}; {environment} {path} {ray} start"
+    prepare = f"ulimit -n 65536 2>/dev/null; cd {quote(ssh.folder)}"
+    start = f"{environment} {path} {ray} start"
     cpus = "" if config.cpus is None else f" --num-cpus={config.cpus}"
     return {
         "cluster_name": config.name,
@@ -96,11 +97,16 @@ def launcher_file(config: ClusterConfig, state: ClusterState) -> dict[str, Any]:
         # The head's own CPUs are for the driver, the learner, the policy server and replay.
         "head_start_ray_commands": [
             f"{ray} stop",
-            f"{begin} --head --node-ip-address={quote(ssh.head)} --port={config.port} --num-cpus=0"
+            f"{prepare}; {start} --head --node-ip-address={quote(ssh.head)} --port={config.port} --num-cpus=0"
             f" --dashboard-host=127.0.0.1 --dashboard-port={config.dashboard_port}"
             " --autoscaling-config=~/ray_bootstrap_config.yaml --disable-usage-stats",
         ],
-        "worker_start_ray_commands": [f"{ray} stop", f"{begin} --address=$RAY_HEAD_IP:{config.port}{cpus}"],
+        # The autoscaler never tries a machine again on which Ray did not start, be it for a moment's load.
+        "worker_start_ray_commands": [
+            f"{ray} stop",
+            f"{prepare}; for attempt in {' '.join(map(str, range(STARTS)))}; do"
+            f" {start} --address=$RAY_HEAD_IP:{config.port}{cpus} && exit 0; {ray} stop; done; exit 1",
+        ],
     }
 
 

@@ -73,3 +73,16 @@ def test_no_setting_reaches_a_shell_as_code(state: ClusterState, tmp_path: Path)
 def test_hosts_and_users_that_are_none_are_refused(wrong: dict[str, Any]):
     with pytest.raises(ValidationError):
         SshConfig(**({"head": "h", "user": "u", "key": "k", "folder": "/o", "runs": "/r"} | wrong))
+
+
+def test_a_worker_on_which_ray_does_not_start_at_once_is_tried_again(state: ClusterState, tmp_path: Path):
+    ray = tmp_path / ".venv" / "bin" / "ray"
+    ray.parent.mkdir(parents=True)
+    # Starts when it was stopped twice.
+    ray.write_text("#!/bin/sh\necho $1 >> log\ntest $1 = stop || test $(grep -c stop log) -ge 2\n")
+    ray.chmod(0o755)
+    command = launcher_file(config(str(tmp_path)), state)["worker_start_ray_commands"][1]
+    assert subprocess.run(["bash", "-c", command], cwd=tmp_path).returncode == 0
+    assert (tmp_path / "log").read_text().split() == ["start", "stop", "start", "stop", "start"]
+    ray.write_text("#!/bin/sh\nexit 1\n")
+    assert subprocess.run(["bash", "-c", command], cwd=tmp_path).returncode == 1
