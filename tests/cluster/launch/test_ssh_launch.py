@@ -160,7 +160,7 @@ def test_the_machines_keys_are_noted(launched: Launched):
 
 def test_down_says_where_ray_may_still_run(launched: Launched):
     done = launched.said["down in part"]
-    assert done.returncode == 1, _output(done)
+    assert done.returncode == 2, _output(done)
     assert f"may still run on {SUBNET}.3 (" in done.stderr
     assert "Traceback" not in done.stderr
 
