@@ -101,9 +101,23 @@ class Engine:
         Raises:
             ValueError: when names or shapes are not this policy's; nothing has changed then.
         """
+        self.prepare(weights, version)
+        self.renew()
+
+    def prepare(self, weights: Weights, version: Version) -> None:
+        """Makes new weights ready for `renew`, or for the next batch. For any thread: acting goes on meanwhile.
+
+        Raises:
+            ValueError: as `load`.
+        """
         self.networks.check(weights, version)
         self.networks.offer(weights, version)
-        self._admit_weights()
+
+    def renew(self) -> None:
+        """Lets prepared weights in, unless slots still need the ones before last: then as soon as none does."""
+        if self.networks.waiting is not None:
+            contexts = self.contexts
+            self._forget(self.networks.admit(contexts.begun & (contexts.cached > 0) & self.table.seen(SEEN)))
 
     def settle(self) -> None:
         """Weights that still wait act from now on, whatever caches that costs."""
@@ -164,7 +178,7 @@ class Engine:
         if admitted is None:
             admitted = [self.admit(request) for request in requests]
         rows = Rows.gather(requests, admitted)
-        self._admit_weights()
+        self.renew()
         contexts, n = self.contexts, len(rows.slots)
         contexts.begin(rows)
         slides = self._slide(rows)
@@ -226,11 +240,6 @@ class Engine:
         running = [self._pool.submit(function, *part) for part in parts]
         wait(running)  # all of them, so that none goes on when one has failed
         return [each.result() for each in running]
-
-    def _admit_weights(self) -> None:
-        if self.networks.waiting is not None:
-            contexts = self.contexts
-            self._forget(self.networks.admit(contexts.begun & (contexts.cached > 0) & self.table.seen(SEEN)))
 
     def _forget(self, lost: np.ndarray) -> None:
         self.contexts.cached[lost] = 0
