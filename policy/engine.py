@@ -21,7 +21,7 @@ from policy.contexts import Contexts
 from policy.drawing import Drawing, Drawn
 from policy.forward import Forward
 from policy.model import Policy
-from policy.networks import Networks, OnNewWeights, Weights
+from policy.networks import Networks, OnNewWeights, Weights, sets
 from policy.ragged import Rows
 from policy.slots import SlotError, SlotTable
 from policy.types import ActReply, ActRequest, Version
@@ -70,7 +70,8 @@ class Engine:
         self.device = parameter.device
         self.dtype = dtype or parameter.dtype
         self.config = model.config
-        capacity.check(model.config, slots, self.dtype, self.device)
+        weights = sum(each.numel() for each in model.parameters()) * self.dtype.itemsize
+        capacity.check(model.config, slots, self.dtype, self.device, sets(on_new_weights) * weights)
         self.networks = Networks(model, slots, self.dtype, version, on_new_weights, rebuild_share)
         self.table = SlotTable(slots, idle)
         self.contexts = Contexts(slots, model.config.context, model.config.attention_steps)

@@ -16,6 +16,11 @@ Weights = Mapping[str, torch.Tensor | np.ndarray]
 OnNewWeights = Literal["rebuild", "keep"]
 
 
+def sets(on_new_weights: OnNewWeights) -> int:
+    """How many sets of weights there are at most: those that act, and one that is made ready."""
+    return 3 if on_new_weights == "rebuild" else 2
+
+
 class Networks:
     """Copies of one policy, and which slot's cache was made with which.
 
