@@ -197,6 +197,8 @@ class Trainee:
             if self._workers.rank == 0:
                 self._begin.save(folder, snapshot.published(), extra)
                 (folder / TRAINING_STATE / STREAM).write_text(stream)
+                if self._best is not None:
+                    self._best.settle()
 
     def _held_out_loss(self) -> float:
         import torch

@@ -27,16 +27,21 @@ def available(device: torch.device) -> int | None:
     return 1024 * int(fields["MemAvailable"].split()[0])
 
 
-def check(config: PolicyConfig, slots: int, dtype: torch.dtype, device: torch.device) -> None:
+def check(config: PolicyConfig, slots: int, dtype: torch.dtype, device: torch.device, weights: int) -> None:
     """Refuses more slots than memory holds.
+
+    Args:
+        weights: bytes of all the sets of weights that there will be.
 
     Raises:
         SlotError: says how many fit.
     """
     each, room = slot_bytes(config, dtype), available(device)
-    if room is None or slots * each <= room:
+    if room is None or slots * each + weights <= room:
         return
     raise SlotError(
-        f"the KV cache of {slots} slots takes {slots * each / GIB:.1f} GiB, and {room / GIB:.1f} GiB are free on "
-        f"{device}: {room // each} slots fit. Run fewer environments, take a smaller policy or context, or bfloat16"
+        f"the KV cache of {slots} slots takes {slots * each / GIB:.1f} GiB, the weights that act and new ones beside "
+        f"them {weights / GIB:.1f} GiB, and {room / GIB:.1f} GiB are free on {device}: "
+        f"{max(0, room - weights) // each} slots fit. Run fewer environments, take a smaller policy or context, or "
+        "bfloat16"
     )

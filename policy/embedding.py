@@ -82,9 +82,9 @@ class Embedding(nn.Module):
             observed = (ids < BINS) & (position >= 0)
             ids = torch.where(observed, ids + self.table.num_embeddings, ids)
         x = nn.functional.embedding(ids, self.weights())
-        is_text = tokens < start
-        if is_text.any():
-            x = torch.where(is_text.unsqueeze(-1), self.text(tokens.clamp(max=start - 1)), x)
+        text = torch.nonzero(tokens.flatten() < start).squeeze(1)  # [text tokens]
+        if len(text):
+            x = x.flatten(0, 1).index_copy(0, text, self.text(tokens.flatten()[text])).view_as(x)
         if patches is not None and len(patches.at):
             vectors = self.patches(patches.pixels, patches.intervals)  # [K, width]
             x = x.flatten(0, 1).index_copy(0, patches.at, vectors.to(x.dtype)).view_as(x)

@@ -21,7 +21,7 @@ from policy.contexts import Contexts
 from policy.drawing import Drawing, Drawn
 from policy.forward import Forward
 from policy.model import Policy
-from policy.networks import Networks, OnNewWeights, Weights
+from policy.networks import Networks, OnNewWeights, Weights, sets
 from policy.ragged import Rows
 from policy.slots import SlotError, SlotTable
 from policy.types import ActReply, ActRequest, Version
@@ -70,7 +70,8 @@ class Engine:
         self.device = parameter.device
         self.dtype = dtype or parameter.dtype
         self.config = model.config
-        capacity.check(model.config, slots, self.dtype, self.device)
+        weights = sum(each.numel() for each in model.parameters()) * self.dtype.itemsize
+        capacity.check(model.config, slots, self.dtype, self.device, sets(on_new_weights) * weights)
         self.networks = Networks(model, slots, self.dtype, version, on_new_weights, rebuild_share)
         self.table = SlotTable(slots, idle)
         self.contexts = Contexts(slots, model.config.context, model.config.attention_steps)
@@ -101,9 +102,23 @@ class Engine:
         Raises:
             ValueError: when names or shapes are not this policy's; nothing has changed then.
         """
+        self.prepare(weights, version)
+        self.renew()
+
+    def prepare(self, weights: Weights, version: Version) -> None:
+        """Makes new weights ready for `renew`, or for the next batch. For any thread: acting goes on meanwhile.
+
+        Raises:
+            ValueError: as `load`.
+        """
         self.networks.check(weights, version)
         self.networks.offer(weights, version)
-        self._admit_weights()
+
+    def renew(self) -> None:
+        """Lets prepared weights in, unless slots still need the ones before last: then as soon as none does."""
+        if self.networks.waiting is not None:
+            contexts = self.contexts
+            self._forget(self.networks.admit(contexts.begun & (contexts.cached > 0) & self.table.seen(SEEN)))
 
     def settle(self) -> None:
         """Weights that still wait act from now on, whatever caches that costs."""
@@ -164,7 +179,7 @@ class Engine:
         if admitted is None:
             admitted = [self.admit(request) for request in requests]
         rows = Rows.gather(requests, admitted)
-        self._admit_weights()
+        self.renew()
         contexts, n = self.contexts, len(rows.slots)
         contexts.begin(rows)
         slides = self._slide(rows)
@@ -226,11 +241,6 @@ class Engine:
         running = [self._pool.submit(function, *part) for part in parts]
         wait(running)  # all of them, so that none goes on when one has failed
         return [each.result() for each in running]
-
-    def _admit_weights(self) -> None:
-        if self.networks.waiting is not None:
-            contexts = self.contexts
-            self._forget(self.networks.admit(contexts.begun & (contexts.cached > 0) & self.table.seen(SEEN)))
 
     def _forget(self, lost: np.ndarray) -> None:
         self.contexts.cached[lost] = 0

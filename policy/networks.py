@@ -1,6 +1,7 @@
 """The weights that an engine serves with: one set, or two while slots move from the old version to the new."""
 
 import copy
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from typing import Literal
@@ -15,6 +16,11 @@ Weights = Mapping[str, torch.Tensor | np.ndarray]
 OnNewWeights = Literal["rebuild", "keep"]
 
 
+def sets(on_new_weights: OnNewWeights) -> int:
+    """How many sets of weights there are at most: those that act, and one that is made ready."""
+    return 3 if on_new_weights == "rebuild" else 2
+
+
 class Networks:
     """Copies of one policy, and which slot's cache was made with which.
 
@@ -22,6 +28,8 @@ class Networks:
     episode's start or at a slide, which prefill it anyway, or when `affordable` says that its turn has come. Weights
     that are published while slots still need the old ones wait until none does.
     `keep`: there is one set of weights; caches stay until they are prefilled anyway.
+    Newer weights are made ready beside those that act (double buffering), so that acting goes on meanwhile: there is
+    memory for one set more. Letting them in is an exchange of references.
 
     Args:
         model: copied.
@@ -52,7 +60,10 @@ class Networks:
         self.held = np.zeros(slots, dtype=np.int64)  # index of the weights that each slot's cache is made with
         self.oldest = np.tile(np.array(version, dtype=np.int64), (slots, 1))  # version of the oldest in each cache
         self._versions = [version]
-        self._waiting: tuple[Weights, Version] | None = None
+        self._waiting: tuple[Policy, Version] | None = None
+        self._spare: Policy | None = None  # holds what acts no more
+        self._preparing = threading.Lock()  # held while one set is made ready
+        self._exchanging = threading.Lock()  # held for an instant: of what waits and what is spare
         self._since = time.perf_counter()  # the newest weights came
         self._spent = 0.0  # seconds for moving slots over, since then
         self._tokens = 0  # that were prefilled in these seconds
@@ -76,8 +87,11 @@ class Networks:
             raise ValueError(f"weights of version {tuple(version)} are not this policy's: {', '.join(wrong[:5])}")
 
     def offer(self, weights: Weights, version: Version) -> None:
-        """Takes checked weights; `admit` lets them in."""
-        self._waiting = (weights, version)
+        """Makes checked weights ready, on whichever thread asks; `admit` lets them in. They replace those that wait."""
+        with self._preparing:
+            model = self._free() or copy.deepcopy(self.models[0])
+            self._copy(model, weights)
+            self._waiting = (model, version)
 
     def admit(self, needed: np.ndarray) -> np.ndarray:
         """Lets waiting weights in, if no slot needs the ones before last.
@@ -90,19 +104,20 @@ class Networks:
         """
         lost = np.zeros(len(self.held), dtype=bool)
         held_up = self.staged and self.share < 1.0 and (needed & (self.held != self.newest)).any()
-        if self._waiting is None or held_up:
-            return lost
-        weights, version = self._waiting
-        self._waiting = None
+        with self._exchanging:
+            if self._waiting is None or held_up:
+                return lost
+            (model, version), self._waiting = self._waiting, None
         index = self.newest
         if self.staged:
             index = 1 - self.newest
             lost = self.held == index
         if index == len(self.models):
-            self.models.append(copy.deepcopy(self.models[0]))
+            self.models.append(model)
             self._versions.append(version)
-        self._copy(self.models[index], weights)
-        self._versions[index] = version
+        else:
+            self._spare, self.models[index] = self.models[index], model
+            self._versions[index] = version
         self.newest = index
         self.held[lost] = index
         self._since, self._spent, self._tokens = time.perf_counter(), 0.0, 0
@@ -138,6 +153,14 @@ class Networks:
         """Each set of weights with the indices of the slots [n] that it serves."""
         for index in np.unique(self.held[slots]):
             yield self.models[index], np.flatnonzero(self.held[slots] == index)
+
+    def _free(self) -> Policy | None:
+        """A set that nobody acts with: what acted before, or else what waits and is to be replaced."""
+        with self._exchanging:
+            model, self._spare = self._spare, None
+            if model is None and self._waiting is not None:
+                (model, _), self._waiting = self._waiting, None
+            return model
 
     def _copy(self, model: Policy, weights: Weights) -> None:
         with torch.no_grad():

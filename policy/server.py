@@ -206,9 +206,10 @@ class PolicyServer:
             ) from None
 
     def _load(self, version: Version, weights: Weights) -> None:
-        """Loads on the engine's thread, before the next batch."""
+        """Makes weights ready on this thread, while the engine goes on; they come in before its next batch."""
         try:
-            self._on_engine(lambda: self._engine.load(weights, version), f"version {tuple(version)}: not taken")
+            self._engine.prepare(weights, version)
+            self._on_engine(self._engine.renew, f"version {tuple(version)}: not taken")
         except ValueError as error:
             self._newest = self._engine.version
             raise ServerError(str(error)) from None

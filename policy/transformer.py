@@ -112,27 +112,27 @@ class Block(nn.Module):
         """
         count, width = x.shape
         joint = Turn.apply(self.qkv(self.norm_attention(x)), cos, sin, self.heads)
-        parts_of = joint.view(count, 3, self.heads, width // self.heads).unbind(1)  # each [K, heads, key]
-        attended, at = [], 0
-        for part, (rows, size) in enumerate(parts):
-            these = slice(at, at + rows * size)
-            q, k, v = (
-                each[these].view(rows, size, self.heads, -1).transpose(1, 2)  # [runs, heads, size, key]
-                for each in parts_of
-            )
-            mask = None if masks is None else masks[part]
-            if near is not None:
-                keys, mask = near[part].keys, near[part].mask
-                k, v = (
-                    each.index_select(0, keys.flatten()).view(*keys.shape, self.heads, -1).transpose(1, 2)
-                    for each in parts_of[1:]
-                )  # [runs, heads, S, key]
-            one = attention(q, k, v, mask)
+        q, k, v = joint.view(count, 3, self.heads, width // self.heads).unbind(1)  # each [K, heads, key]
+        # All parts are taken at once: each slice alone would fill and add a whole tensor on its way back.
+        sizes = [rows * size for rows, size in parts]
+        seen = [(size, None if masks is None else masks[part]) for part, (_, size) in enumerate(parts)]
+        keys = sizes
+        if near is not None:
+            every_key = torch.cat([one.keys.flatten() for one in near])
+            k, v = k.index_select(0, every_key), v.index_select(0, every_key)
+            keys = [one.keys.numel() for one in near]
+            seen = [(one.keys.shape[1], one.mask) for one in near]
+        attended = []
+        for (rows, size), (reach, mask), of_q, of_k, of_v in zip(
+            parts, seen, q.split(sizes), k.split(keys), v.split(keys), strict=True
+        ):
+            query = of_q.view(rows, size, self.heads, -1).transpose(1, 2)  # [runs, heads, size, key]
+            key, value = (each.view(rows, reach, self.heads, -1).transpose(1, 2) for each in (of_k, of_v))
+            one = attention(query, key, value, mask)  # keys and values [runs, heads, S, key]
             attended.append(one.transpose(1, 2).reshape(rows * size, width))
-            at += rows * size
         every = torch.cat(attended)
         if wanted is not None:
-            x, every = x[wanted], every[wanted]
+            x, every = x.index_select(0, wanted), every.index_select(0, wanted)
             share = None if share is None else share[:, wanted]
         return self._add(x, self.out(every), share)
 
@@ -163,7 +163,7 @@ class Block(nn.Module):
         q, k, v = (part.transpose(1, 2) for part in parts)
         joined = attention(q, k, v, mask).transpose(1, 2).flatten(2)  # [B, T, width]
         if wanted is not None:
-            x, joined = x.flatten(0, 1)[wanted], joined.flatten(0, 1)[wanted]
+            x, joined = (each.flatten(0, 1).index_select(0, wanted) for each in (x, joined))
             share = None if share is None else share[:, wanted // count, 0]
         return self._add(x, self.out(joined), share)
 
@@ -219,7 +219,7 @@ class Transformer(nn.Module):
         """
         cos = self.cos[fold.place].to(x.dtype)[:, None, None]  # [K, 1, 1, key/2]
         sin = self.sin[fold.place].to(x.dtype)[:, None, None]
-        y = x.flatten(0, 1)[fold.index]  # [K, width]
+        y = x.flatten(0, 1).index_select(0, fold.index)  # [K, width]
         if self.place is not None:
             y = y + self.place(fold.place)
         shares = self._shares(x)

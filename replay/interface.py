@@ -50,7 +50,7 @@ class Replay(Protocol):
         """A writer to a table. Raises ReplayError for a table that does not exist."""
 
     def sample(self, table: str, count: int, timeout: float | None = None) -> list[Trajectory]:
-        """`count` windows, uniformly and with replacement.
+        """`count` windows with replacement, each as likely as its `Trajectory.priority` says.
 
         Args:
             timeout: seconds to wait for them; None waits as long as the server answers.

@@ -35,6 +35,7 @@ class Table:
         self.inserts = 0
         self.samples = 0
         self._oldest = 0  # index in the ring once it is full
+        self._highest = 1.0  # priority of any window so far
         self._random = np.random.default_rng(seed)
 
     def may_insert(self) -> bool:
@@ -57,11 +58,15 @@ class Table:
         else:
             self.windows[self._oldest] = window
             self._oldest = (self._oldest + 1) % self.config.max_size
+        self._highest = max(self._highest, window.priority)
         self.inserts += 1
 
     def sample(self) -> Trajectory:
         self.samples += 1
-        return self.windows[int(self._random.integers(len(self.windows)))]
+        while True:  # accepted or drawn again: in proportion to the priority, with nothing to keep up to date
+            window = self.windows[int(self._random.integers(len(self.windows)))]
+            if self._random.random() * self._highest < window.priority:
+                return window
 
     def in_order(self) -> list[Trajectory]:
         """Oldest first."""
@@ -70,6 +75,7 @@ class Table:
     def restore(self, windows: list[Trajectory], inserts: int, samples: int) -> None:
         """Takes over what `in_order` gave, and the counts; of too many windows the newest."""
         self.windows, self._oldest = windows[-self.config.max_size :], 0
+        self._highest = max((window.priority for window in self.windows), default=1.0)
         self.inserts, self.samples = inserts, samples
 
 

@@ -169,8 +169,9 @@ class ReverbWriter:
         watch = Watch(self._replay, None if timeout is None else time.monotonic() + timeout)
         while self._queue:
             self._wait(IN_FLIGHT, watch, timeout)
-            self._writer.append([np.array(encode(self._queue.popleft()), dtype=object)])
-            self._writer.create_item(self._table, 1.0, [self._writer.history[0][-1:]])
+            window = self._queue.popleft()
+            self._writer.append([np.array(encode(window), dtype=object)])
+            self._writer.create_item(self._table, window.priority, [self._writer.history[0][-1:]])
         self._wait(unconfirmed, watch, timeout)
 
     def _wait(self, unconfirmed: int, watch: "Watch", timeout: float | None) -> None:

@@ -61,7 +61,7 @@ def _table(name: str, config: TableConfig) -> object:
         )
     return reverb.Table(
         name=name,
-        sampler=reverb.selectors.Uniform(),
+        sampler=reverb.selectors.Prioritized(1.0),
         remover=reverb.selectors.Fifo(),
         max_size=config.max_size,
         rate_limiter=limiter,

@@ -9,7 +9,7 @@ DOCUMENTED: dict[str, Any] = {"extra": "forbid", "use_attribute_docstrings": Tru
 
 @dataclass(frozen=True)
 class TableConfig:
-    """One table: a first-in, first-out store of windows that is sampled uniformly."""
+    """One table: a first-in, first-out store of windows, sampled in proportion to their `Trajectory.priority`."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = DOCUMENTED
 

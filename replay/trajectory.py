@@ -79,6 +79,16 @@ class Trajectory:
         return len(self.tokens)
 
     @property
+    def priority(self) -> float:
+        """How often the window is drawn, in proportion.
+
+        Of what we played, each step that trains is drawn as often as any other: a window of long timesteps holds few of
+        them, and drawn like the rest, tasks of large observations would crowd out the others. Demonstrations are mixed
+        by their tasks' weights before they come here, and count alike.
+        """
+        return 1.0 if self.actor < 0 else float(max(1, len(self) - self.burn_in))
+
+    @property
     def action_tokens(self) -> int:
         return len(self.legal)
 

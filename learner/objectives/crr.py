@@ -42,7 +42,10 @@ def sampled_values(update: Update, samples: int) -> torch.Tensor:
     assert update.target is not None
     result = torch.zeros(len(update.view.batch.action_at) + len(update.view.batch.tasks), device=update.discount.device)
     for choice in update.target.choices:
-        drawn = torch.multinomial(choice.log_probs.exp(), samples, replacement=True)  # [m, samples]
+        cumulative = choice.log_probs.double().exp().cumsum(dim=1)  # [m, V]
+        # Of the CPU's generator, whose state a checkpoint holds, wherever the policy is.
+        levels = torch.rand(len(cumulative), samples, dtype=torch.float64).to(cumulative.device) * cumulative[:, -1:]
+        drawn = torch.searchsorted(cumulative, levels, right=True).clamp(max=cumulative.shape[1] - 1)  # [m, samples]
         result[choice.index] = symexp(choice.q.gather(1, drawn)).mean(dim=1).to(result.dtype)
     return result
 

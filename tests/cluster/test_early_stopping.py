@@ -31,6 +31,7 @@ def test_the_best_weights_come_back(tmp_path):
         with torch.no_grad():
             bias.fill_(update)
         assert not best.stop(update, loss, learner.published())
+    best.settle()
     again = EarlyStopping(tmp_path, patience=100)
     assert (again.update, again.loss) == (100, 1.0)
     assert again.stop(200, 1.1, learner.published())
@@ -38,6 +39,13 @@ def test_the_best_weights_come_back(tmp_path):
     assert learner.updates == 1000
     assert (learner.policy.value.bias == 100).all()
     assert (learner.average.value.bias == 100).all()
+
+
+def test_weights_that_cannot_be_written_are_an_error_and_not_lost_in_the_background(tmp_path):
+    best = EarlyStopping(tmp_path / "missing", patience=100)
+    best.stop(50, 1.0, Policy(PolicyConfig(layers=1, width=16, heads=2, feedforward=16, context=32)))
+    with pytest.raises(Exception, match="No such file"):
+        best.settle()
 
 
 @pytest.mark.timeout(120)

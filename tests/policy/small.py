@@ -11,11 +11,16 @@ from policy.vocabulary import DEFAULT
 
 
 def policy(
-    dtype: torch.dtype = torch.float64, context: int = 48, seed: int = 0, spread: float = 0.3, **fields
+    dtype: torch.dtype = torch.float64,
+    context: int = 48,
+    seed: int = 0,
+    spread: float = 0.3,
+    feedforward: int = 64,
+    **fields,
 ) -> Policy:
     """A random policy whose outputs depend strongly on its whole context, unlike one fresh from initialisation."""
     torch.manual_seed(seed)
-    model = Policy(PolicyConfig(layers=3, width=32, heads=2, feedforward=64, context=context, **fields))
+    model = Policy(PolicyConfig(layers=3, width=32, heads=2, feedforward=feedforward, context=context, **fields))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.dim() == 2:

@@ -45,7 +45,7 @@ def test_groups_share_passes_up_to_so_many_tokens():
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="needs oneDNN")
 def test_few_products_are_compiled_whatever_the_mix_of_rows(capfd):
-    model = policy(torch.float32, context=96)
+    model = policy(torch.float32, context=96, feedforward=72)  # a size that no test before has had compiled
     engine = Engine(model, 12, rebuild_share=0.5)
     random = np.random.default_rng(0)
     capfd.readouterr()

@@ -282,10 +282,13 @@ def test_requests_that_cannot_be_served_are_refused_by_actor(fields, error, mess
 def test_more_slots_than_memory_holds_are_refused_with_how_many_fit(monkeypatch):
     model = policy(context=48)
     each = 2 * 3 * 32 * 64 * 8  # keys and values, layers, width, padded columns, bytes
-    monkeypatch.setattr("policy.capacity.available", lambda device: 10 * each + 1)
-    Engine(model, 10)
-    with pytest.raises(SlotError, match=r"cache of 11 slots takes .* 10 slots fit"):
-        Engine(model, 11)
+    weights = 8 * sum(parameter.numel() for parameter in model.parameters())
+    for mode, sets in (("rebuild", 3), ("keep", 2)):  # one of them is made ready while the others act
+        room = 10 * each + sets * weights + 1
+        monkeypatch.setattr("policy.capacity.available", lambda device, room=room: room)
+        Engine(model, 10, on_new_weights=mode)
+        with pytest.raises(SlotError, match=r"cache of 11 slots takes .* 10 slots fit"):
+            Engine(model, 11, on_new_weights=mode)
 
 
 def test_the_system_says_how_much_memory_is_free():

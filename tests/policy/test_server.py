@@ -1,5 +1,6 @@
 """The policy server in this process, and as the Ray actor that it is made for."""
 
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from policy.networks import Networks
 from policy.server import PolicyServer, ServerError
 from policy.slots import SlotError
 from policy.types import Version
@@ -154,6 +156,25 @@ def test_versions_only_go_forward(server):
         return version_of(server.act(asks("a")))
 
     assert run() == Version(2, 0)
+
+
+def test_acting_goes_on_while_new_weights_are_made_ready(server, monkeypatch):
+    copying, go_on = threading.Event(), threading.Event()
+    copy = Networks._copy
+
+    def slowly(*arguments):
+        copying.set()
+        assert go_on.wait(20)
+        copy(*arguments)
+
+    monkeypatch.setattr(Networks, "_copy", slowly)
+    with ThreadPoolExecutor() as pool:
+        published = pool.submit(server.publish, Version(1, 1), WEIGHTS)
+        assert copying.wait(20)
+        assert [version_of(server.act(asks("a", True))) for _ in range(3)] == [FIRST] * 3
+        go_on.set()
+        published.result(20)
+    assert version_of(server.act(asks("a"))) == Version(1, 1)
 
 
 def test_weights_of_another_policy_are_refused_and_the_old_ones_serve_on(server):

@@ -13,6 +13,7 @@ TABLES = {
     "plain": TableConfig(max_size=100),
     "fifo": TableConfig(max_size=8),
     "uniform": TableConfig(max_size=20),
+    "steps": TableConfig(max_size=20),
     "waiting": TableConfig(max_size=100, min_size=5),
     "limited": TableConfig(max_size=1000, min_size=10, samples_per_insert=2.0, error_buffer=30.0),
     "held": TableConfig(max_size=1000, min_size=10, samples_per_insert=2.0, error_buffer=30.0),

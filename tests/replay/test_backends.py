@@ -2,6 +2,7 @@ import contextlib
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -48,6 +49,17 @@ def test_sampling_is_uniform(replay):
     assert len(counts) == 20
     assert min(counts.values()) > 130
     assert max(counts.values()) < 270
+
+
+def test_steps_of_ours_are_drawn_alike_whatever_the_length_of_their_windows(replay):
+    short, long = (replace(episode(steps, 4, 1, number=steps), actor=0) for steps in (1, 9))
+    burnt = replace(episode(6, 4, 1, number=6), actor=0, burn_in=4)  # two of its steps train
+    shown = replace(episode(30, 4, 1, number=30), actor=-1)  # a demonstration counts as one, as its feeder mixed it
+    put(replay, "steps", [window for window in (short, long, burnt, shown) for _ in range(2)])  # of two shards, on each
+    counts = Counter(window.episode for window in replay.sample("steps", 5200, timeout=20))
+    # 400 for each of 13; five standard deviations are 98, 166, 132 and 98.
+    for number, share, deviation in ((1, 400, 98), (9, 3600, 166), (6, 800, 132), (30, 400, 98)):
+        assert abs(counts[number] - share) < deviation
 
 
 def test_sampling_waits_for_the_minimum_size(replay):
