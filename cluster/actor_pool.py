@@ -230,6 +230,7 @@ class ActorPool:
             concurrency=3,  # run, and stats, allow and stop while it runs
             temperature=acting.temperature,
             with_return=acting.with_return,
+            episode_limit=acting.episode_limit,
             prompts=acting.prompts,
             return_kappa=acting.return_kappa,
             allowed=member.allowed,
