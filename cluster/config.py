@@ -134,8 +134,9 @@ class ActorsConfig(Section):
     environments: Positive = 16
     """Environments in each process; one half steps while the other waits for actions."""
     episode_limit: Positive = 1000
-    """Steps after which an episode that goes on is written in pieces, each up to a slide of its context. Objectives that
-    bootstrap learn from them early; those that ask for an episode's return (return_conditioned, bc with best) never."""
+    """Steps after which an episode that goes on is written in pieces, each up to a slide of its context. Objectives
+    that bootstrap learn from them early; those that ask for an episode's return (return_conditioned, bc with best)
+    never."""
     temperature: Annotated[float, Field(ge=0)] = 1.0
     """Of action sampling while exploring; 0 is greedy."""
     with_return: bool = False
