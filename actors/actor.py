@@ -4,7 +4,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ from actors.environments import Environments, StepResult
 from actors.errors import ServerSilent
 from actors.recorder import EPISODE_LIMIT, Recorder
 from policy.layout import Layout
+from policy.line import Line
+from policy.line import connect as connect_line
 from policy.slots import SlotError
 from policy.timing import Timing
 from policy.types import ActReply, ActRequest
@@ -57,7 +59,7 @@ class _Half:
     tokens: np.ndarray  # int32 [n, observation_tokens]: what to act on next
     patches: np.ndarray | None  # uint8 [n, patches, 16, 16, 3]: its images; None where the task has none
     reset: np.ndarray  # bool [n]: that observation begins an episode
-    pending: Any = None  # the server's answer to come
+    line: Line  # to the policy server
 
 
 class Actor:
@@ -167,11 +169,21 @@ class Actor:
         with self._timing.add("env"):
             observation = self._envs.reset()
         tokens, patches = self._encode(observation)
-        halves = [
-            _Half(rows, tokens[rows], None if patches is None else patches[rows], np.ones(len(rows), dtype=bool))
-            for rows in np.array_split(np.arange(self._envs.count), 2)
-            if len(rows)
-        ]
+        with ExitStack() as lines:
+            halves = [
+                _Half(
+                    rows,
+                    tokens[rows],
+                    None if patches is None else patches[rows],
+                    np.ones(len(rows), dtype=bool),
+                    lines.enter_context(closing(connect_line(self.server, self.deadline))),
+                )
+                for rows in np.array_split(np.arange(self._envs.count), 2)
+                if len(rows)
+            ]
+            self._take_turns(halves, writer)
+
+    def _take_turns(self, halves: list[_Half], writer: Writer | None) -> None:
         for half in halves:
             self._ask(half)
         while True:
@@ -235,23 +247,21 @@ class Actor:
             self._recorder.begin(half.rows[half.reset], drawn)
             request.prompt = np.stack([prompt.tokens for prompt in drawn])  # [resets, K, S]
             request.prompt_patches = np.stack([prompt.patches for prompt in drawn]) if self.layout.patches else None
-        half.pending = self.server.act.remote(request)
+        half.line.ask(request)
 
     def _answer(self, half: _Half) -> ActReply | None:
         """The server's answer, or None when stopped meanwhile."""
-        import ray  # here, because the driver settles Ray's environment before it is loaded
-
         given_up = time.monotonic() + self.deadline
         with self._timing.add("wait"):
             while not self._stop.is_set():
-                try:
-                    return ray.get(half.pending, timeout=POLL_SECONDS)
-                except ray.exceptions.GetTimeoutError:
-                    if time.monotonic() > given_up:
-                        raise ServerSilent(
-                            f"the policy server did not answer actor {self.number} for {self.deadline:g} s; it hangs, "
-                            "or has too little compute for so many environments: fewer actors, or a smaller policy"
-                        ) from None
+                reply = half.line.answer(POLL_SECONDS)
+                if reply is not None:
+                    return reply
+                if time.monotonic() > given_up:
+                    raise ServerSilent(
+                        f"the policy server did not answer actor {self.number} for {self.deadline:g} s; it hangs, or "
+                        "has too little compute for so many environments: fewer actors, or a smaller policy"
+                    )
         return None
 
     def _write(self, writer: Writer | None, windows: list[Trajectory]) -> None:

@@ -288,7 +288,7 @@ class ActorPool:
         import ray
 
         from actors.errors import ServerSilent
-        from policy.server import ServerError
+        from policy.errors import ServerError
 
         try:
             get(member.running)

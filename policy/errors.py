@@ -13,5 +13,10 @@ class TokenError(OcelotError):
     """A value that cannot become a token, or a token that cannot become a value."""
 
 
+class ServerError(OcelotError):
+    """The policy server could not answer: a missed deadline, a failure in the engine, weights that it must not take; or
+    it has ended."""
+
+
 class CheckpointError(OcelotError):
     """A checkpoint that is missing, incomplete, or made for something else."""

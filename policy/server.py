@@ -14,9 +14,10 @@ import torch
 
 from policy.config import PolicyConfig
 from policy.devices import best
+from policy.door import Door, Key, there
 from policy.dtypes import fastest
 from policy.engine import Engine
-from policy.errors import OcelotError
+from policy.errors import OcelotError, ServerError
 from policy.model import Policy
 from policy.networks import OnNewWeights
 from policy.types import ActReply, ActRequest, Version
@@ -24,10 +25,6 @@ from policy.types import ActReply, ActRequest, Version
 Weights = Mapping[str, np.ndarray]
 ACTIVE = 5.0  # seconds for which an actor that asked still counts as one that will ask again
 WAITS = 4096  # so many recent requests make the statistics of queueing
-
-
-class ServerError(OcelotError):
-    """The server could not answer: a missed deadline, a failure in the engine, weights that it must not take."""
 
 
 @dataclass
@@ -100,6 +97,7 @@ class PolicyServer:
         self._waits: collections.deque[float] = collections.deque(maxlen=WAITS)
         self._fills: collections.deque[float] = collections.deque(maxlen=WAITS)
         self._failures = 0
+        self._door: Door | None = None
         self._thread = threading.Thread(target=self._serve, name="policy-engine", daemon=True)
         self._thread.start()
 
@@ -116,6 +114,14 @@ class PolicyServer:
             self._waiting.append(waiting)
             self._changed.notify()
         return self._in_time(waiting.reply, f"actor '{request.actor}': no actions")
+
+    def door(self) -> Key | None:
+        """What opens a socket to this server for processes of its machine, whose calls it answers as `act` does; None
+        where the system has none."""
+        with self._changed:
+            if self._door is None and there():
+                self._door = Door(self.act)
+            return None if self._door is None else self._door.key
 
     def publish(self, version: Version, weights: Weights | list) -> None:
         """Serves these weights from the next batch on; while a version is pinned, once it is unpinned.
@@ -182,6 +188,8 @@ class PolicyServer:
 
     def close(self) -> None:
         """Stops the engine's thread; what still waits is never answered before its deadline."""
+        if self._door is not None:
+            self._door.close()
         with self._changed:
             self._closed = True
             self._changed.notify()

@@ -15,6 +15,7 @@ from cluster.local_ray import get, kill, local_ray, start
 from cluster.serving import put_weights
 from cluster.serving import serve as start_server
 from policy.engine import Engine
+from policy.line import Line, connect
 from policy.model import Policy
 from policy.types import Version
 
@@ -23,6 +24,7 @@ PROCESSES = 4
 ROWS = 16  # environments of each process
 CALLS = 300  # of which the latency is the median
 WARM = 1.0  # seconds
+DEADLINE = 60.0  # for an answer
 UNIT = "env steps/s"
 
 
@@ -37,8 +39,8 @@ class Asker:
 
     def __init__(self, number: int, server: Any, rows: int = ROWS):
         self.number = number
-        self.server = server
         self.halves = [half for half in np.array_split(np.arange(rows), 2) if len(half)]
+        self.lines = [connect(server, DEADLINE) for _ in self.halves]
         self.steps = 0
         self._stop = threading.Event()
 
@@ -48,17 +50,17 @@ class Asker:
 
     def run(self) -> None:
         """Asks until `stop`."""
-        import ray
-
-        pending = [self._ask(half, 0) for half in self.halves]
+        for line, half in zip(self.lines, self.halves, strict=True):
+            self._ask(line, half, 0)
         at = 0
         while not self._stop.is_set():
             at += 1
-            for index, half in enumerate(self.halves):
-                ray.get(pending[index])
+            for line, half in zip(self.lines, self.halves, strict=True):
+                line.answer(DEADLINE)
                 self.steps += len(half)
-                pending[index] = self._ask(half, at)
-        ray.get(pending)
+                self._ask(line, half, at)
+        for line in self.lines:
+            line.answer(DEADLINE)
 
     def stop(self) -> None:
         """Makes `run` return."""
@@ -74,18 +76,17 @@ class Asker:
 
     def latency(self, calls: int) -> float:
         """Seconds that a call for one environment takes, the median."""
-        import ray
-
         times = []
         for at in range(calls):
             began = time.perf_counter()
-            ray.get(self._ask(np.arange(1), at))
+            self._ask(self.lines[0], np.arange(1), at)
+            self.lines[0].answer(DEADLINE)
             times.append(time.perf_counter() - began)
         return float(np.median(times))
 
-    def _ask(self, rows: np.ndarray, at: int) -> Any:
+    def _ask(self, line: Line, rows: np.ndarray, at: int) -> None:
         step = at % WORK.steps
-        return self.server.act.remote(WORK.request(step, np.full(len(rows), step == 0), rows, f"asker {self.number}"))
+        line.ask(WORK.request(step, np.full(len(rows), step == 0), rows, f"asker {self.number}"))
 
 
 def serve(model: str, dtype: str, seconds: float, repeats: int) -> list[Figure]:

@@ -42,6 +42,9 @@ class Forgetful(PolicyServer):
 class Silent:
     """Takes requests and does not answer."""
 
+    def door(self):
+        return None
+
     def act(self, request):
         time.sleep(30)
 
@@ -213,10 +216,11 @@ def test_why_a_run_ended_reaches_the_driver(server):
 
 
 def test_a_silent_server_is_an_error_in_time(cluster):
-    silent = start(Silent)
+    silent = start(Silent, concurrency=4)
+    assert ray.get(silent.door.remote()) is None
     layout = task_layout(PREFIX + "Toy-v0")
-    actor = Actor(0, layout, 2, seed=0, server=silent, replay=None, context=CONTEXT, deadline=0.2)
-    with pytest.raises(ServerSilent, match=r"did not answer actor 0 for 0\.2 s"):
+    actor = Actor(0, layout, 2, seed=0, server=silent, replay=None, context=CONTEXT, deadline=1.0)
+    with pytest.raises(ServerSilent, match=r"did not answer actor 0 for 1 s"):
         actor.run()
     actor = Actor(0, layout, 2, seed=0, server=silent, replay=None, context=CONTEXT)
     began = time.monotonic()

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from policy.errors import ServerError
 from policy.networks import Networks
-from policy.server import PolicyServer, ServerError
+from policy.server import PolicyServer
 from policy.slots import SlotError
 from policy.types import Version
 from tests.policy.small import policy, request

@@ -1,0 +1,106 @@
+"""A caller's way to the policy server: through its door where both are on one machine, else through Ray."""
+
+import contextlib
+import select
+import socket
+from typing import Any, Protocol
+
+from policy.door import STATUS, Gone, Key, message, read
+from policy.errors import ServerError, SpaceError
+from policy.slots import SlotError
+from policy.types import ActReply, ActRequest
+from policy.wire import pack, unpack
+
+KNOWN: dict[str, type[Exception]] = {each.__name__: each for each in (SlotError, SpaceError, ServerError, ValueError)}
+
+
+class Line(Protocol):
+    """One call at a time. For one thread."""
+
+    def ask(self, request: ActRequest) -> None:
+        """Sends a request. Raises ServerError when the server is gone."""
+
+    def answer(self, timeout: float) -> ActReply | None:
+        """The answer to it; None when it is not there after so many seconds.
+
+        Raises:
+            SlotError, SpaceError, ValueError, ServerError: as `PolicyServer.act`; ServerError too when it is gone.
+        """
+
+    def close(self) -> None:
+        """Ends it."""
+
+
+def connect(server: Any, timeout: float) -> Line:
+    """A line to a policy server.
+
+    Args:
+        server: its Ray handle.
+        timeout: seconds that it may take to say where its door is.
+
+    Raises:
+        ServerError: it did not say so in time.
+    """
+    import ray
+
+    try:
+        key = ray.get(server.door.remote(), timeout=timeout)
+    except ray.exceptions.GetTimeoutError:
+        raise ServerError(f"the policy server did not say within {timeout:g} s where it can be reached") from None
+    if key is not None:
+        with contextlib.suppress(OSError):  # another machine's, or another network namespace's
+            return _Socket(Key(*key))
+    return _Ray(server)
+
+
+class _Socket:
+    def __init__(self, key: Key):
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(f"\0{key.name}")
+        self._socket.sendall(key.secret)
+
+    def ask(self, request: ActRequest) -> None:
+        try:
+            self._socket.sendall(pack(request))
+        except OSError as error:
+            raise _gone() from error
+
+    def answer(self, timeout: float) -> ActReply | None:
+        if not select.select([self._socket], [], [], timeout)[0]:
+            return None
+        try:
+            (good,) = STATUS.unpack(read(self._socket, STATUS.size))
+            first, second = message(self._socket)
+        except (Gone, OSError) as error:
+            raise _gone() from error
+        if good:
+            return unpack(ActReply, first, second)
+        name, text = first.decode(), second.decode()
+        raise KNOWN[name](text) if name in KNOWN else ServerError(f"{name}: {text}")
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class _Ray:
+    def __init__(self, server: Any):
+        self._server = server
+        self._pending: Any = None
+
+    def ask(self, request: ActRequest) -> None:
+        self._pending = self._server.act.remote(request)
+
+    def answer(self, timeout: float) -> ActReply | None:
+        import ray
+
+        try:
+            return ray.get(self._pending, timeout=timeout)
+        except ray.exceptions.GetTimeoutError:
+            return None
+
+    def close(self) -> None:
+        self._pending = None
+
+
+def _gone() -> ServerError:
+    return ServerError("the policy server has ended")
