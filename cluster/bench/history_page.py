@@ -80,7 +80,8 @@ def _panel(panel: "Axes", own: Sequence[Measurement], name: str, palette: Palett
     if against:
         panel.plot(*zip(*against, strict=True), "_--", color=palette.muted, linewidth=1, markersize=9)
     panel.set_xlim(-0.5, len(own) - 0.5)
-    panel.set_ylim(0.0, 1.1 * panel.dataLim.y1)
+    if panel.dataLim.y1 > 0:  # a difference may be none, or below
+        panel.set_ylim(min(0.0, 1.1 * panel.dataLim.y0), 1.1 * panel.dataLim.y1)
     panel.set_xticks(range(len(own)), [each.commit for each in own], rotation=90 if len(own) > 3 else 0, fontsize=7)
     title = "\n".join(textwrap.wrap(f"{name}, {having[-1][1].unit}", TITLE))
     panel.set_title(title, fontsize=8.5, loc="left", color=palette.ink)
