@@ -13,9 +13,9 @@ import numpy as np
 from actors.environments import Environments, StepResult
 from actors.errors import ServerSilent
 from actors.recorder import EPISODE_LIMIT, Recorder
+from policy.client import PolicyClient
+from policy.client import connect as connect_client
 from policy.layout import Layout
-from policy.line import Line
-from policy.line import connect as connect_line
 from policy.slots import SlotError
 from policy.timing import Timing
 from policy.types import ActReply, ActRequest
@@ -59,7 +59,7 @@ class _Half:
     tokens: np.ndarray  # int32 [n, observation_tokens]: what to act on next
     patches: np.ndarray | None  # uint8 [n, patches, 16, 16, 3]: its images; None where the task has none
     reset: np.ndarray  # bool [n]: that observation begins an episode
-    line: Line  # to the policy server
+    client: PolicyClient
 
 
 class Actor:
@@ -169,14 +169,14 @@ class Actor:
         with self._timing.add("env"):
             observation = self._envs.reset()
         tokens, patches = self._encode(observation)
-        with ExitStack() as lines:
+        with ExitStack() as clients:
             halves = [
                 _Half(
                     rows,
                     tokens[rows],
                     None if patches is None else patches[rows],
                     np.ones(len(rows), dtype=bool),
-                    lines.enter_context(closing(connect_line(self.server, self.deadline))),
+                    clients.enter_context(closing(connect_client(self.server, self.deadline))),
                 )
                 for rows in np.array_split(np.arange(self._envs.count), 2)
                 if len(rows)
@@ -247,14 +247,14 @@ class Actor:
             self._recorder.begin(half.rows[half.reset], drawn)
             request.prompt = np.stack([prompt.tokens for prompt in drawn])  # [resets, K, S]
             request.prompt_patches = np.stack([prompt.patches for prompt in drawn]) if self.layout.patches else None
-        half.line.ask(request)
+        half.client.send(request)
 
     def _answer(self, half: _Half) -> ActReply | None:
         """The server's answer, or None when stopped meanwhile."""
         given_up = time.monotonic() + self.deadline
         with self._timing.add("wait"):
             while not self._stop.is_set():
-                reply = half.line.answer(POLL_SECONDS)
+                reply = half.client.receive(POLL_SECONDS)
                 if reply is not None:
                     return reply
                 if time.monotonic() > given_up:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cluster.local_ray import get, kill, start
+from policy.client import connect
 from policy.errors import ServerError
 from policy.layout import Layout
-from policy.line import connect
 from policy.types import ActReply, ActRequest
 from replay.prompts import NO_PROMPT, Prompt
 
@@ -45,7 +45,7 @@ class Evaluator:
 
     def __init__(self, number: int, server: Any):
         self._number = number
-        self._line = connect(server, DEADLINE)
+        self._client = connect(server, DEADLINE)
 
     def play(self, job: Job) -> Played:
         """Raises what environments and the policy server raise."""
@@ -54,8 +54,8 @@ class Evaluator:
         def act(request: ActRequest) -> ActReply:
             # The server's slots go by this name: each process keeps its own from one job to the next.
             named = replace(request, actor=f"evaluation process {self._number}")
-            self._line.ask(named)
-            reply = self._line.answer(DEADLINE)
+            self._client.send(named)
+            reply = self._client.receive(DEADLINE)
             if reply is None:
                 raise ServerError(f"evaluation process {self._number}: no actions within {DEADLINE:g} s")
             return reply

@@ -14,12 +14,12 @@ import torch
 
 from policy.config import PolicyConfig
 from policy.devices import best
-from policy.door import Door, Key, there
 from policy.dtypes import fastest
 from policy.engine import Engine
 from policy.errors import OcelotError, ServerError
 from policy.model import Policy
 from policy.networks import OnNewWeights
+from policy.socket_server import Address, SocketServer, supported
 from policy.types import ActReply, ActRequest, Version
 
 Weights = Mapping[str, np.ndarray]
@@ -97,7 +97,7 @@ class PolicyServer:
         self._waits: collections.deque[float] = collections.deque(maxlen=WAITS)
         self._fills: collections.deque[float] = collections.deque(maxlen=WAITS)
         self._failures = 0
-        self._door: Door | None = None
+        self._socket: SocketServer | None = None
         self._thread = threading.Thread(target=self._serve, name="policy-engine", daemon=True)
         self._thread.start()
 
@@ -115,13 +115,13 @@ class PolicyServer:
             self._changed.notify()
         return self._in_time(waiting.reply, f"actor '{request.actor}': no actions")
 
-    def door(self) -> Key | None:
-        """What opens a socket to this server for processes of its machine, whose calls it answers as `act` does; None
-        where the system has none."""
+    def socket_address(self) -> Address | None:
+        """Of the socket on which it answers processes of its machine as `act` does; None where the system has no such
+        sockets."""
         with self._changed:
-            if self._door is None and there():
-                self._door = Door(self.act)
-            return None if self._door is None else self._door.key
+            if self._socket is None and supported():
+                self._socket = SocketServer(self.act)
+            return None if self._socket is None else self._socket.address
 
     def publish(self, version: Version, weights: Weights | list) -> None:
         """Serves these weights from the next batch on; while a version is pinned, once it is unpinned.
@@ -188,8 +188,8 @@ class PolicyServer:
 
     def close(self) -> None:
         """Stops the engine's thread; what still waits is never answered before its deadline."""
-        if self._door is not None:
-            self._door.close()
+        if self._socket is not None:
+            self._socket.close()
         with self._changed:
             self._closed = True
             self._changed.notify()

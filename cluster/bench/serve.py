@@ -14,8 +14,8 @@ from cluster.bench.works import MODELS, WORKS, Work
 from cluster.local_ray import get, kill, local_ray, start
 from cluster.serving import put_weights
 from cluster.serving import serve as start_server
+from policy.client import PolicyClient, connect
 from policy.engine import Engine
-from policy.line import Line, connect
 from policy.model import Policy
 from policy.types import Version
 
@@ -40,7 +40,7 @@ class Asker:
     def __init__(self, number: int, server: Any, rows: int = ROWS):
         self.number = number
         self.halves = [half for half in np.array_split(np.arange(rows), 2) if len(half)]
-        self.lines = [connect(server, DEADLINE) for _ in self.halves]
+        self.clients = [connect(server, DEADLINE) for _ in self.halves]
         self.steps = 0
         self._stop = threading.Event()
 
@@ -50,17 +50,17 @@ class Asker:
 
     def run(self) -> None:
         """Asks until `stop`."""
-        for line, half in zip(self.lines, self.halves, strict=True):
-            self._ask(line, half, 0)
+        for client, half in zip(self.clients, self.halves, strict=True):
+            self._ask(client, half, 0)
         at = 0
         while not self._stop.is_set():
             at += 1
-            for line, half in zip(self.lines, self.halves, strict=True):
-                line.answer(DEADLINE)
+            for client, half in zip(self.clients, self.halves, strict=True):
+                client.receive(DEADLINE)
                 self.steps += len(half)
-                self._ask(line, half, at)
-        for line in self.lines:
-            line.answer(DEADLINE)
+                self._ask(client, half, at)
+        for client in self.clients:
+            client.receive(DEADLINE)
 
     def stop(self) -> None:
         """Makes `run` return."""
@@ -79,14 +79,14 @@ class Asker:
         times = []
         for at in range(calls):
             began = time.perf_counter()
-            self._ask(self.lines[0], np.arange(1), at)
-            self.lines[0].answer(DEADLINE)
+            self._ask(self.clients[0], np.arange(1), at)
+            self.clients[0].receive(DEADLINE)
             times.append(time.perf_counter() - began)
         return float(np.median(times))
 
-    def _ask(self, line: Line, rows: np.ndarray, at: int) -> None:
+    def _ask(self, client: PolicyClient, rows: np.ndarray, at: int) -> None:
         step = at % WORK.steps
-        line.ask(WORK.request(step, np.full(len(rows), step == 0), rows, f"asker {self.number}"))
+        client.send(WORK.request(step, np.full(len(rows), step == 0), rows, f"asker {self.number}"))
 
 
 def serve(model: str, dtype: str, seconds: float, repeats: int) -> list[Figure]:

@@ -42,7 +42,7 @@ class Forgetful(PolicyServer):
 class Silent:
     """Takes requests and does not answer."""
 
-    def door(self):
+    def socket_address(self):
         return None
 
     def act(self, request):
@@ -217,7 +217,7 @@ def test_why_a_run_ended_reaches_the_driver(server):
 
 def test_a_silent_server_is_an_error_in_time(cluster):
     silent = start(Silent, concurrency=4)
-    assert ray.get(silent.door.remote()) is None
+    assert ray.get(silent.socket_address.remote()) is None
     layout = task_layout(PREFIX + "Toy-v0")
     actor = Actor(0, layout, 2, seed=0, server=silent, replay=None, context=CONTEXT, deadline=1.0)
     with pytest.raises(ServerSilent, match=r"did not answer actor 0 for 1 s"):

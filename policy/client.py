@@ -1,27 +1,27 @@
-"""A caller's way to the policy server: through its door where both are on one machine, else through Ray."""
+"""Calls of the policy server: over its socket where both are on one machine, else through Ray."""
 
 import contextlib
 import select
 import socket
 from typing import Any, Protocol
 
-from policy.door import STATUS, Gone, Key, message, read
 from policy.errors import ServerError, SpaceError
 from policy.slots import SlotError
+from policy.socket_server import STATUS, Address, Gone, message, read
 from policy.types import ActReply, ActRequest
 from policy.wire import pack, unpack
 
 KNOWN: dict[str, type[Exception]] = {each.__name__: each for each in (SlotError, SpaceError, ServerError, ValueError)}
 
 
-class Line(Protocol):
-    """One call at a time. For one thread."""
+class PolicyClient(Protocol):
+    """Calls one policy server, one call at a time. For one thread."""
 
-    def ask(self, request: ActRequest) -> None:
+    def send(self, request: ActRequest) -> None:
         """Sends a request. Raises ServerError when the server is gone."""
 
-    def answer(self, timeout: float) -> ActReply | None:
-        """The answer to it; None when it is not there after so many seconds.
+    def receive(self, timeout: float) -> ActReply | None:
+        """The reply to it; None when it is not there after so many seconds.
 
         Raises:
             SlotError, SpaceError, ValueError, ServerError: as `PolicyServer.act`; ServerError too when it is gone.
@@ -31,12 +31,12 @@ class Line(Protocol):
         """Ends it."""
 
 
-def connect(server: Any, timeout: float) -> Line:
-    """A line to a policy server.
+def connect(server: Any, timeout: float) -> PolicyClient:
+    """A client of a policy server.
 
     Args:
         server: its Ray handle.
-        timeout: seconds that it may take to say where its door is.
+        timeout: seconds that it may take to say where its socket is.
 
     Raises:
         ServerError: it did not say so in time.
@@ -44,28 +44,34 @@ def connect(server: Any, timeout: float) -> Line:
     import ray
 
     try:
-        key = ray.get(server.door.remote(), timeout=timeout)
+        address = ray.get(server.socket_address.remote(), timeout=timeout)
     except ray.exceptions.GetTimeoutError:
         raise ServerError(f"the policy server did not say within {timeout:g} s where it can be reached") from None
-    if key is not None:
+    if address is not None:
         with contextlib.suppress(OSError):  # another machine's, or another network namespace's
-            return _Socket(Key(*key))
-    return _Ray(server)
+            return SocketClient(Address(*address))
+    return RayClient(server)
 
 
-class _Socket:
-    def __init__(self, key: Key):
+class SocketClient:
+    """A `PolicyClient` over a socket.
+
+    Raises:
+        OSError: there is no such socket on this machine.
+    """
+
+    def __init__(self, address: Address):
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.connect(f"\0{key.name}")
-        self._socket.sendall(key.secret)
+        self._socket.connect(f"\0{address.name}")
+        self._socket.sendall(address.secret)
 
-    def ask(self, request: ActRequest) -> None:
+    def send(self, request: ActRequest) -> None:
         try:
             self._socket.sendall(pack(request))
         except OSError as error:
             raise _gone() from error
 
-    def answer(self, timeout: float) -> ActReply | None:
+    def receive(self, timeout: float) -> ActReply | None:
         if not select.select([self._socket], [], [], timeout)[0]:
             return None
         try:
@@ -82,15 +88,17 @@ class _Socket:
         self._socket.close()
 
 
-class _Ray:
+class RayClient:
+    """A `PolicyClient` through Ray's calls."""
+
     def __init__(self, server: Any):
         self._server = server
         self._pending: Any = None
 
-    def ask(self, request: ActRequest) -> None:
+    def send(self, request: ActRequest) -> None:
         self._pending = self._server.act.remote(request)
 
-    def answer(self, timeout: float) -> ActReply | None:
+    def receive(self, timeout: float) -> ActReply | None:
         import ray
 
         try:

@@ -1,4 +1,4 @@
-"""Where processes of the policy server's machine reach it without Ray, whose calls cost ten times as much.
+"""The policy server on a socket, for processes of its machine: a call of Ray's costs ten times as much.
 
 An abstract Unix socket: it has no file, nothing outside this machine and its network namespace can open it, and it goes
 with the process. Who connects has to say a secret first, which the server tells over Ray's authenticated calls.
@@ -25,8 +25,8 @@ STATUS = struct.Struct("<?")  # whether a reply follows, or an error
 LARGEST = 1 << 30  # bytes of a message
 
 
-class Key(NamedTuple):
-    """What opens a door."""
+class Address(NamedTuple):
+    """Where a socket is, and what a connection has to begin with."""
 
     name: str
     """Of the socket, in the abstract namespace."""
@@ -37,8 +37,8 @@ class Gone(OcelotError):
     """The other side has ended."""
 
 
-class Door:
-    """Answers calls that come over the socket, each connection in a thread of its own, one call at a time.
+class SocketServer:
+    """Answers calls that come over a socket, each connection in a thread of its own, one call at a time.
 
     Args:
         act: answers a request, or raises.
@@ -46,14 +46,14 @@ class Door:
 
     def __init__(self, act: Callable[[ActRequest], ActReply]):
         self._act = act
-        self.key = Key(f"ocelot-policy-{secrets.token_hex(16)}", secrets.token_bytes(SECRET))
+        self.address = Address(f"ocelot-policy-{secrets.token_hex(16)}", secrets.token_bytes(SECRET))
         self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(f"\0{self.key.name}")
+        self._listener.bind(f"\0{self.address.name}")
         self._listener.listen(128)
-        threading.Thread(target=self._accept, name="policy-door", daemon=True).start()
+        threading.Thread(target=self._accept, name="policy-socket", daemon=True).start()
 
     def close(self) -> None:
-        """Lets nobody in any more."""
+        """Takes no more connections."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -68,7 +68,7 @@ class Door:
 
     def _answer(self, connection: socket.socket) -> None:
         with connection, contextlib.suppress(Gone, OSError):
-            if not hmac.compare_digest(read(connection, SECRET), self.key.secret):
+            if not hmac.compare_digest(read(connection, SECRET), self.address.secret):
                 return
             while True:
                 try:
@@ -83,7 +83,7 @@ class Door:
                 connection.sendall(answer)
 
 
-def there() -> bool:
+def supported() -> bool:
     """Whether this system has abstract sockets."""
     return sys.platform == "linux"
 
