@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cluster.local_ray import get, kill, start
-from policy.client import connect
-from policy.errors import ServerError
+from policy.client import connect, received
 from policy.layout import Layout
 from policy.types import ActReply, ActRequest
 from replay.prompts import NO_PROMPT, Prompt
@@ -55,10 +54,7 @@ class Evaluator:
             # The server's slots go by this name: each process keeps its own from one job to the next.
             named = replace(request, actor=f"evaluation process {self._number}")
             self._client.send(named)
-            reply = self._client.receive(DEADLINE)
-            if reply is None:
-                raise ServerError(f"evaluation process {self._number}: no actions within {DEADLINE:g} s")
-            return reply
+            return received(self._client, DEADLINE)
 
         evaluation = evaluate(
             act,

@@ -53,6 +53,18 @@ def connect(server: Any, timeout: float) -> PolicyClient:
     return RayClient(server)
 
 
+def received(client: PolicyClient, timeout: float) -> ActReply:
+    """The reply to what was sent, for whoever cannot go on without it.
+
+    Raises:
+        ServerError: it was not there after so many seconds. And as `PolicyClient.receive`.
+    """
+    reply = client.receive(timeout)
+    if reply is None:
+        raise ServerError(f"the policy server did not answer within {timeout:g} s; it is overloaded or stuck")
+    return reply
+
+
 class SocketClient:
     """A `PolicyClient` over a socket.
 

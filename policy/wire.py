@@ -55,5 +55,5 @@ def unpack(cls: type[Record], head: bytes | bytearray, data: bytes | bytearray) 
         if at != len(data):
             raise ValueError(f"{len(data) - at} bytes are left over")
         return cls(**plain)
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise WireError(f"these bytes are no {cls.__name__}: {error}") from None

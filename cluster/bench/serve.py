@@ -14,7 +14,7 @@ from cluster.bench.works import MODELS, WORKS, Work
 from cluster.local_ray import get, kill, local_ray, start
 from cluster.serving import put_weights
 from cluster.serving import serve as start_server
-from policy.client import PolicyClient, connect
+from policy.client import PolicyClient, connect, received
 from policy.engine import Engine
 from policy.model import Policy
 from policy.types import Version
@@ -56,11 +56,11 @@ class Asker:
         while not self._stop.is_set():
             at += 1
             for client, half in zip(self.clients, self.halves, strict=True):
-                client.receive(DEADLINE)
+                received(client, DEADLINE)
                 self.steps += len(half)
                 self._ask(client, half, at)
         for client in self.clients:
-            client.receive(DEADLINE)
+            received(client, DEADLINE)
 
     def stop(self) -> None:
         """Makes `run` return."""
@@ -80,7 +80,7 @@ class Asker:
         for at in range(calls):
             began = time.perf_counter()
             self._ask(self.clients[0], np.arange(1), at)
-            self.clients[0].receive(DEADLINE)
+            received(self.clients[0], DEADLINE)
             times.append(time.perf_counter() - began)
         return float(np.median(times))
 

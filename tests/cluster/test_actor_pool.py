@@ -9,6 +9,7 @@ import pytest
 from cluster import actor_pool
 from cluster.actor_pool import ActorPool
 from cluster.config import FinetuneConfig
+from cluster.local_ray import get
 from cluster.placement import Place
 from tests.cluster.small import FINETUNE, TASKS, changed
 
@@ -26,6 +27,16 @@ class Hangs:
     def stop(self): ...
 
 
+class Tells(Hangs):
+    """Stands for an actor that says what it was given."""
+
+    def __init__(self, *_, **given):
+        self._given = given
+
+    def given(self):
+        return self._given
+
+
 @pytest.fixture
 def impatient(monkeypatch):
     """Actors that hang, and a pool that gives them two seconds to begin."""
@@ -34,9 +45,10 @@ def impatient(monkeypatch):
     monkeypatch.setattr(actor_pool, "WAITED", 2.0)
 
 
-def one_actor(cpus):
+def one_actor(cpus, **changes):
     """A pool of one actor that claims so many CPUs, of the one that Ray has here."""
-    given = changed(FINETUNE, tasks=TASKS[:1], checkpoint="somewhere", actors__processes=1, actors__silent=1.0)
+    changes |= {"actors__processes": 1, "actors__silent": 1.0}
+    given = changed(FINETUNE, tasks=TASKS[:1], checkpoint="somewhere", **changes)
     return ActorPool(
         FinetuneConfig.model_validate(given),
         {TASKS[0]["name"]: None},
@@ -73,6 +85,17 @@ def test_an_actor_that_hangs_while_it_begins_is_replaced_on_one_machine_and_on_a
     assert DIED in caplog.text
     assert WAITS not in caplog.text
     assert pool.restarts >= 1
+
+
+@pytest.mark.timeout(120)
+def test_actors_act_as_the_configuration_says(ray_cluster, monkeypatch):
+    monkeypatch.setattr("actors.actor.Actor", Tells)
+    acting = {"temperature": 0.7, "episode_limit": 50, "return_kappa": 3.0}
+    pool = one_actor(None, **{f"actors__{name}": value for name, value in acting.items()})
+    try:
+        assert acting.items() <= get(pool.members[0].handle.given.remote(), timeout=60).items()
+    finally:
+        pool.stop(timeout=0.0)
 
 
 @pytest.mark.timeout(300)

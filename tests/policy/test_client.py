@@ -12,7 +12,7 @@ import pytest
 import ray
 
 from cluster.local_ray import kill, local_ray, start
-from policy.client import RayClient, SocketClient, connect
+from policy.client import RayClient, SocketClient, connect, received
 from policy.errors import ServerError, SpaceError
 from policy.server import PolicyServer
 from policy.slots import SlotError
@@ -75,7 +75,9 @@ def test_answers_and_errors_come_as_they_are(served):
             client.receive(10)
     client.send(request(np.random.default_rng(0), "slow", 1, True))
     assert client.receive(0.05) is None
-    assert client.receive(10) is not None
+    with pytest.raises(ServerError, match=r"did not answer within 0\.05 s"):
+        received(client, 0.05)
+    assert len(received(client, 10).tokens) == 1
     client.close()
 
 

@@ -83,6 +83,8 @@ def test_other_bytes_are_refused(head, data):
         b'[{}, [["tokens", "<i4", [-1]]]]',
         b'[{}, [["tokens", "<i4", [3]]]]',
         b'[{}, [["tokens", "<i4", [99999999999]]]]',
+        b'[{}, [["tokens", "<i4", [' + b"9" * 40 + b"]]]]",
+        b"[" * 100_000,
         b'[{"mine": 1}, []]',
         b'{"a": 1}',
     ],
