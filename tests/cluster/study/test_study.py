@@ -85,6 +85,13 @@ def test_a_study_on_the_real_processes(folder, ray_cluster, capsys):
     assert "first evaluation online minus before" in page
     assert (folder / "results" / "one" / "comparison.png").exists()
 
+    # All arms begin with the same weights, which the pretrained run has evaluated already.
+    start, cloning = (RunDirectory(folder / "runs" / "one" / f"{arm}-0") for arm in ("pretrained", "cloning"))
+    before = [line for line in cloning.evaluations() if line["updates"] == 0]
+    assert [line["returns"] for line in before] == [line["returns"] for line in start.evaluations()]
+    assert {(line["arm"], line["env_steps"]) for line in before} == {("cloning", 0)}
+    assert "1 evaluations before any update are those of" in (cloning.path / "ocelot.log").read_text()
+
     # Rows and results alone came to another machine: what the arm that is left starts from is made anew, first.
     capsys.readouterr()
     shutil.rmtree(folder / "runs" / "one")
