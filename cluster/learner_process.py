@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ class LearnerProcess:
         before: the checkpoint that a fresh run starts from, for its optimiser.
         rank: number of this learner, from 0 on.
         meeting: the file by which learners meet, as in `meet`; None for one that is alone.
+        beside: as in `learner.memory.check`.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class LearnerProcess:
         before: Path | None = None,
         rank: int = 0,
         meeting: Path | None = None,
+        beside: Mapping[str, int] | None = None,
     ):
         import torch
 
@@ -77,6 +80,7 @@ class LearnerProcess:
                 best() if config.parallel.alone else DEVICES[config.parallel.backend],
                 self._workers,
                 sharded=config.parallel.sharding == "full",
+                beside=beside,
             )
             self._learner.incarnation = incarnation
             if resume is not None:

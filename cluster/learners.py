@@ -115,11 +115,12 @@ def learn(
     resume: Path | None,
     before: Path | None,
     place: Mapping[str, Any],
+    beside: Mapping[str, int] | None = None,
 ) -> Learners:
     """Starts as many learners as `parallel.workers` says.
 
     Args:
-        begin, config, replay, incarnation, resume, before: as in `LearnerProcess`.
+        begin, config, replay, incarnation, resume, before, beside: as in `LearnerProcess`.
         place: where Ray puts each, as in `start`.
     """
     import ray
@@ -137,6 +138,7 @@ def learn(
             before,
             rank,
             folder and folder / "meeting",
+            beside,
             cpu_threads=config.run.learner_threads,
             control=True,
             place=place,

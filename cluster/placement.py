@@ -87,6 +87,8 @@ class Placement:
         check(parallel, gpus, distributed.is_nccl_available(), serving=True)
         learners = 0 if parallel.backend == "gloo" and parallel.workers > 1 else parallel.workers
         self._gpus = shares(gpus, servers, learners)
+        self.together = not gpus or 0.0 < self._gpus["learner"] < 1.0
+        """Learners and policy servers take their memory from one device."""
         claims = [{f"node:{here['NodeManagerAddress']}": 0.001} for _ in ROLES]  # ties the group to this node
         for claim, role in zip(claims, ROLES, strict=True):
             if gpus:

@@ -4,6 +4,7 @@ import json
 import logging
 import secrets
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from cluster.parallel.check import crowded
 from cluster.placement import Placement
 from cluster.rundir import RunDirectory
 from cluster.saving import Write
-from cluster.serving import Servers, put_weights, serve
+from cluster.serving import Servers, needs, put_weights, serve
 from cluster.start import Start
 from cluster.telling import warn
 from learner.schedule import Schedule
@@ -110,7 +111,7 @@ class Processes:
             for number in range(self.config.replay.gates):
                 self._gates.append(Gate(f"gate {number} of {name}", self.replay.address))
             self._from_afar = [gate.address for gate in self._gates]
-        self.learners = self._start_learners(resume)
+        self.learners = self._start_learners(resume, self._servers_need())
         self._published = Version(self.incarnation, update), put_weights(self.begin.model)
         self.server = self._serve()
         self.pool = self._start_actors()
@@ -231,23 +232,37 @@ class Processes:
             self.replay.stop()
         self._placement.release()
 
-    def _start_learners(self, resume: Path | None) -> Learners:
+    def _start_learners(self, resume: Path | None, beside: Mapping[str, int] | None = None) -> Learners:
+        """Learners, which plan for what will come to lie beside them."""
         assert self.replay is not None
         self.incarnation = next_incarnation(self.run.path)
         where = self._placement.central("learner")
-        return learn(self.begin, self.config, self.replay.address, self.incarnation, resume, self._before, where)
+        return learn(
+            self.begin, self.config, self.replay.address, self.incarnation, resume, self._before, where, beside
+        )
+
+    def _slots(self) -> int:
+        """Of each policy server."""
+        acting, settings = self.config.actors, self.config.server
+        return settings.slots or -(-acting.processes // settings.replicas) * acting.environments
+
+    def _servers_need(self) -> dict[str, int]:
+        """Memory that policy servers will take of the learners' device."""
+        settings = self.config.server
+        if not self._placement.together:
+            return {}
+        return needs(self.begin.model, self._slots(), settings.dtype, settings.on_new_weights, settings.replicas)
 
     def _serve(self) -> Servers:
-        acting, settings = self.config.actors, self.config.server
+        settings = self.config.server
         version, weights = self._published
-        slots = settings.slots or -(-acting.processes // settings.replicas) * acting.environments
         return Servers(
             [
                 serve(
                     self.begin.model.config,
                     weights,
                     version,
-                    slots,
+                    self._slots(),
                     threads=settings.threads,
                     dtype=settings.dtype,
                     seed=_seed(self.config.run.seed, 1, self.incarnation, replica),

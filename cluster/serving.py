@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
+
 from cluster.local_ray import get, kill, start
+from policy import capacity
 from policy.config import PolicyConfig
 from policy.model import Policy
-from policy.networks import OnNewWeights
+from policy.networks import OnNewWeights, sets
 from policy.server import PolicyServer
 from policy.types import Version
 
@@ -75,6 +78,20 @@ def together(stats: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         else:
             merged[name] = sum(values)
     return merged
+
+
+def needs(model: Policy, slots: int, dtype: str, on_new_weights: OnNewWeights, replicas: int = 1) -> dict[str, int]:
+    """Bytes, by part, that so many policy servers will take of their device.
+
+    Args:
+        slots, dtype, on_new_weights: of each, as in `serve`; of `auto`, which is not measured yet, the larger.
+    """
+    wide = torch.float32 if dtype == "auto" else getattr(torch, dtype)
+    weights = sum(each.numel() for each in model.parameters()) * wide.itemsize
+    return {
+        "policy servers' weights": replicas * sets(on_new_weights) * weights,
+        "policy servers' KV cache": replicas * slots * capacity.slot_bytes(model.config, wide),
+    }
 
 
 def serve(

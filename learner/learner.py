@@ -3,7 +3,7 @@
 import contextlib
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,6 +66,7 @@ class Learner:
         workers: who trains together. Each has a learner made with the same arguments, trains on its share of every
             batch, and has the same weights after every update.
         sharded: each of the workers keeps its share of weights, moving average and moments (FSDP), not all (DDP).
+        beside: as in `learner.memory.check`.
 
     Raises:
         ScheduleError: a task without a return scale that the schedule needs, or a batch that the workers cannot share.
@@ -82,6 +83,7 @@ class Learner:
         device: str = "cpu",
         workers: Workers | None = None,
         sharded: bool = False,
+        beside: Mapping[str, int] | None = None,
     ):
         self.workers: Workers = workers or Alone()
         for entry in schedule.entries:
@@ -91,7 +93,7 @@ class Learner:
         self.schedule = schedule
         self.tasks = tasks
         self.device = torch.device(device)
-        memory.check(policy, config, schedule, self.device, self.workers.size, sharded)
+        memory.check(policy, config, schedule, self.device, self.workers.size, sharded, beside)
         self.policy = policy.to(self.device).train()
         self.policy.transformer.checkpointing = config.checkpointing
         self.sharded = sharded

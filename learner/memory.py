@@ -1,6 +1,7 @@
 """What training takes of a device's memory, by part, looked at before any of it is taken."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -59,12 +60,14 @@ def check(
     device: torch.device,
     workers: int = 1,
     sharded: bool = False,
+    beside: Mapping[str, int] | None = None,
 ) -> None:
     """Refuses a training that cannot fit, and warns of one that is not likely to.
 
     Args:
         policy: still where it was made, on the CPU.
         workers: that train together; they are taken to share this machine's memory.
+        beside: bytes, by part, that other processes will take of the device once training has begun.
 
     Raises:
         MemoryFullError: says how much each part takes, how much is free, and what would fit.
@@ -82,7 +85,7 @@ def check(
         if device.type == "cpu":
             found["weights"] = 0  # there already
         every = {name: here * value for name, value in found.items()}
-        return every | ({"a checkpoint's copy": copied} if device.type == "cpu" else {})
+        return every | ({"a checkpoint's copy": copied} if device.type == "cpu" else {}) | dict(beside or {})
 
     need = needs(workers, sharded)
     if sum(need.values()) <= room:
@@ -96,7 +99,8 @@ def check(
     text = (
         f"training needs about {_gib(sum(need.values()))} of {device}, and {_gib(room)} are free: "
         f"{', '.join(f'{name} {_gib(value)}' for name, value in need.items() if value)}"
-        f"{f', of {here} workers together' if here > 1 else ''}. What would fit: {'; '.join([*cures, ALWAYS])}"
+        f"{f', of {here} workers together' if here > 1 else ''}. What would fit: "
+        f"{'; '.join([*cures, ALWAYS, *([FEWER] if beside else [])])}"
     )
     if sum(need.values()) - need["activations"] > room:
         raise MemoryFullError(text)
@@ -124,3 +128,4 @@ LESS: dict[str, dict[str, Any]] = {
 }
 CREWS = (2, 4, 8, 16, 32, 64)
 ALWAYS = "a smaller policy, a shorter policy.context, smaller batches"
+FEWER = "fewer actors.environments, server.dtype bfloat16"

@@ -101,6 +101,16 @@ def test_what_cannot_fit_is_refused_with_what_would(monkeypatch):
     assert "learner.accumulation" not in text  # which leaves the weights as they are
 
 
+def test_what_will_come_to_lie_beside_is_planned_for(monkeypatch, caplog):
+    policy = crew.make(crew.Alone(), [Entry("bc")]).policy
+    room = 2 * sum(memory.parts(policy, PLAIN, SCHEDULE).values())
+    monkeypatch.setattr(memory, "available", lambda device: room)
+    memory.check(policy, PLAIN, SCHEDULE, torch.device("cuda:0"), beside={"KV cache": room // 4})
+    assert not caplog.text
+    with pytest.raises(MemoryFullError, match=r"KV cache [\d.e+-]+ GiB\. .*fewer actors\.environments"):
+        memory.check(policy, PLAIN, SCHEDULE, torch.device("cuda:0"), beside={"KV cache": room})
+
+
 def test_a_checkpoint_that_has_no_room_to_be_copied_to_is_refused(monkeypatch):
     monkeypatch.setattr(memory, "available", lambda device: (16 if device.type == "cpu" else 200) * GIB)
     with pytest.raises(MemoryFullError, match=r"takes 19 GiB, and 16 GiB are free: a smaller policy"):
