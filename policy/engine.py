@@ -5,9 +5,8 @@ observation, after a slide or new weights the whole context. So an action of one
 pass is one that training could have seen.
 """
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
@@ -24,6 +23,7 @@ from policy.model import Policy
 from policy.networks import Networks, OnNewWeights, Weights, sets
 from policy.ragged import Rows
 from policy.slots import SlotError, SlotTable
+from policy.threads import torch_threads
 from policy.types import ActReply, ActRequest, Version
 
 Result = TypeVar("Result")
@@ -229,7 +229,7 @@ class Engine:
         tokens = int((self.contexts.length[slots] - self.contexts.cached[slots]).sum())
         if tokens * self.config.width < SMALL and isinstance(self.cache, Cache):
             before = self.forward.seconds
-            with _torch_threads(self._threads):
+            with torch_threads(self._threads):
                 found = [function(*part) for part in self.networks.split(slots)]
             self._shared_seconds += self.forward.seconds - before  # no threads' sum
             return found
@@ -273,14 +273,3 @@ class Engine:
         self.networks.spent(seconds, int(self.contexts.length[old].sum()))
         self._rebuilds += len(old)
         self._rebuild_seconds += seconds
-
-
-@contextlib.contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
-    """So many threads within the products of this thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -18,6 +18,7 @@ from cluster.bench.works import MODELS, SLOTS, WORKS, Work
 from policy.config import PolicyConfig
 from policy.engine import Engine
 from policy.model import Policy
+from policy.threads import torch_threads
 
 UNIT = "env steps/s"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -46,24 +47,18 @@ class Player:
     def episode(self) -> None:
         """As many steps of all rows as an episode has."""
         rows = np.arange(SLOTS)
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)  # as the policy server does: the engine has threads of its own
-        for step in range(self.work.steps):
-            begin = self.at == self.phase if self.slide else (self.at - self.phase) % self.work.steps == 0
-            self.engine.act([self.work.request(step, np.asarray(begin | (self.at == 0)), rows)])
-            self.at += 1
-        torch.set_num_threads(before)
+        with torch_threads(1):  # as the policy server does: the engine has threads of its own
+            for step in range(self.work.steps):
+                begin = self.at == self.phase if self.slide else (self.at - self.phase) % self.work.steps == 0
+                self.engine.act([self.work.request(step, np.asarray(begin | (self.at == 0)), rows)])
+                self.at += 1
 
 
 def decode(names: list[tuple[str, str]], threads: int, repeats: int) -> Iterator[list[Figure]]:
     """Rows of each (model, work)."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with torch_threads(threads):
         for model, work in names:
             yield compare(model, WORKS[work], threads, repeats)
-    finally:
-        torch.set_num_threads(before)
 
 
 def compare(model: str, work: Work, threads: int, repeats: int) -> list[Figure]:

@@ -30,9 +30,10 @@ def demonstrations(seconds: float, repeats: int) -> list[Figure]:
     from learner.types import TaskInfo
     from policy.model import Policy
     from policy.text import TextTokenizer
+    from policy.threads import torch_threads
     from replay.pretraining import DemonstrationStream
 
-    with _recorded() as datasets, _one_thread():
+    with _recorded() as datasets, torch_threads(1):
         layouts = {task: domains.task_layout(task, text=TextTokenizer.default()) for task in datasets}
         stream = DemonstrationStream(datasets, layouts, POLICY.context, cached_steps=CACHED)
         tasks = {task: TaskInfo() for task in layouts}
@@ -73,15 +74,3 @@ def _recorded() -> Iterator[dict[str, list[str]]]:
 
     with tempfile.TemporaryDirectory() as folder, datasets_at(Path(folder)):
         yield {task: [collect(task, "random", episodes)] for task, episodes in EPISODES.items()}
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

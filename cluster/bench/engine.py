@@ -52,10 +52,9 @@ def decode(threads: int, dtype: str, seconds: float, repeats: int) -> Figure:
 
     from policy.engine import Engine
     from policy.model import Policy
+    from policy.threads import torch_threads
     from policy.types import ActRequest
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # as the policy server does: the engine has threads of its own
     torch.manual_seed(0)
     engine = Engine(Policy(POLICY), SLOTS, getattr(torch, dtype), threads=threads)
     played = play()
@@ -76,6 +75,5 @@ def decode(threads: int, dtype: str, seconds: float, repeats: int) -> Figure:
                 act()
         return (at - first) * SLOTS / (time.perf_counter() - began)
 
-    figure = Figure.of(f"engine alone, {threads} threads, {dtype}", repeat(measure, repeats), "env steps/s")
-    torch.set_num_threads(before)
-    return figure
+    with torch_threads(1):  # as the policy server does: the engine has threads of its own
+        return Figure.of(f"engine alone, {threads} threads, {dtype}", repeat(measure, repeats), "env steps/s")

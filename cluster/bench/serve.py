@@ -17,6 +17,7 @@ from cluster.serving import serve as start_server
 from policy.client import PolicyClient, connect, received
 from policy.engine import Engine
 from policy.model import Policy
+from policy.threads import torch_threads
 from policy.types import Version
 
 WORK = WORKS["7"]
@@ -91,6 +92,11 @@ class Asker:
 
 def serve(model: str, dtype: str, seconds: float, repeats: int) -> list[Figure]:
     """Rows of one model: the engine in this process and through the server, taking turns; latency; a frozen process."""
+    with torch_threads(1):  # as the server's
+        return _serve(model, dtype, seconds, repeats)
+
+
+def _serve(model: str, dtype: str, seconds: float, repeats: int) -> list[Figure]:
     config = MODELS[model]
     policy = Policy(config)
     engine = Engine(policy, PROCESSES * ROWS, getattr(torch, dtype))

@@ -36,19 +36,14 @@ def train(sizes: Sequence[str], seconds: float, repeats: int) -> Iterator[list[F
 
     Of ours and the baselines the better precision counts.
     """
-    import torch
-
     from cluster.bench.train_checkpoint import stall
+    from policy.threads import torch_threads
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with torch_threads(1):
         largest = list(SIZES)[-1]
         yield [waiting(seconds), stall(largest, SIZES[largest][0], repeats)]
         for size in sizes:
             yield _size(size, seconds, repeats)
-    finally:
-        torch.set_num_threads(before)
 
 
 def _size(size: str, seconds: float, repeats: int) -> list[Figure]:

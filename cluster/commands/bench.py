@@ -57,9 +57,12 @@ def serve(
 
     seconds, repeats = _effort(quick)
     names = [model] if model else ["4x128"] if quick else list(MODELS)
-    figures = [figure for name in names for figure in measure(name, _checked(dtype), seconds, repeats)]
-    show(figures)
-    write_json(json, result(figures))
+    figures = []
+    for name in names:
+        part = measure(name, _checked(dtype), seconds, repeats)
+        show(part)
+        figures += part
+        write_json(json, result(figures))
 
 
 @app.command()
