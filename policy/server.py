@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from policy.batching import Batching
 from policy.config import PolicyConfig
 from policy.devices import best
 from policy.dtypes import fastest
@@ -39,7 +40,8 @@ class PolicyServer:
     as will wait: each has a thread of Ray's, which takes half as long a call as coroutines do.
 
     A batch starts when a third of the active actors' slots wait, or `window_ms` after its first request came, so a dead
-    or slow actor delays nobody. The engine runs on a thread of its own; those of the calls only queue.
+    or slow actor delays nobody; a moment later where more are about to come (`policy.batching`). The engine runs on a
+    thread of its own; those of the calls only queue.
 
     Args:
         config: the policy's sizes.
@@ -84,7 +86,7 @@ class PolicyServer:
             rebuild_share=rebuild_share,
         )
         self._engine.load(weights, version)
-        self._window = window_ms / 1000.0
+        self._batching = Batching(window_ms / 1000.0)
         self._deadline = deadline
         self._newest = version  # that was published
         self._pinned = False
@@ -248,6 +250,7 @@ class PolicyServer:
                 job()
             if batch:
                 self._answer(batch)
+                self._batching.end(time.monotonic())
 
     def _next(self) -> tuple[list[Callable[[], None]], list[_Waiting]]:
         """Waits for new weights, or until a batch should start."""
@@ -255,16 +258,21 @@ class PolicyServer:
             while not (self._closed or self._jobs):
                 remaining: float | None = None
                 if self._waiting:
-                    rows = sum(len(waiting.request.slots) for waiting in self._waiting)
-                    remaining = self._waiting[0].since + self._window - time.monotonic()
-                    if remaining <= 0 or 3 * rows >= self._engine.table.known(ACTIVE):
+                    now, known = time.monotonic(), self._engine.table.known(ACTIVE)
+                    remaining = self._batching.left(now, self._rows(), known, self._waiting[0].since)
+                    if remaining <= 0:
                         break
                 self._changed.wait(remaining)
             jobs, self._jobs = self._jobs, []
             batch: list[_Waiting] = []
             if not jobs:
+                self._batching.start(time.monotonic(), self._rows())
                 batch, self._waiting = self._waiting, []
             return jobs, batch
+
+    def _rows(self) -> int:
+        """That wait."""
+        return sum(len(waiting.request.slots) for waiting in self._waiting)
 
     def _answer(self, batch: Sequence[_Waiting]) -> None:
         """Runs one batch. A request that cannot be served fails alone; a failure of the engine fails the batch."""
