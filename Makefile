@@ -23,10 +23,12 @@ help:
 quickstart: $(INSTALLED)
 	$(BIN)/ocelot quickstart
 
+# Whole runs (tests/cluster) want the machine for themselves; the rest shares two cores.
 test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n 2 --dist loadfile --ignore tests/cluster
+	$(BIN)/pytest -m "not slow" tests/cluster
 
 test-slow: $(INSTALLED)
 	$(BIN)/pytest -m slow

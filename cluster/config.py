@@ -163,7 +163,7 @@ class ServerConfig(Section):
     dtype: Literal["auto", "float32", "bfloat16"] = "float32"
     """Number format of the published weights and the KV cache; auto: the faster one, by a short measurement."""
     batch_window_ms: Annotated[float, Field(gt=0)] = 5.0
-    """A batch starts when a third of the slots wait, or after so many milliseconds."""
+    """A batch starts when a third of the slots wait and no more are about to come, or after so many milliseconds."""
     publish_every: Positive = 10
     """Updates between two publications of the learner's weights."""
     on_new_weights: Literal["rebuild", "keep"] = "rebuild"
