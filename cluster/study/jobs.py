@@ -54,6 +54,11 @@ class Job:
         return self.row_folder / "run.json"
 
     @property
+    def log(self) -> Path:
+        """Of its process, when it has one of its own."""
+        return Path(self.config.run.folder) / f"{self.config.run.name}.log"
+
+    @property
     def _run(self) -> RunDirectory:
         return RunDirectory(Path(self.config.run.folder) / self.config.run.name)
 
@@ -100,6 +105,11 @@ class Job:
         hours = self._add_hours(self._run, 0.0)
         message = str(error) if isinstance(error, OcelotError) else f"{type(error).__name__}: {error}"
         self.note(Row(FAILED, hours, self.config.model_dump(mode="json"), message))
+
+    def is_done(self) -> bool:
+        """Whether its row says so. Raises as `row`."""
+        row = self.row()
+        return row is not None and row.status == DONE
 
     def is_here(self) -> bool:
         """Whether its run is on this machine: rows travel with a repository, runs do not."""

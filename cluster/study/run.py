@@ -1,9 +1,8 @@
-"""The driver of `ocelot study`: demonstrations, runs one after the other, each with its row, and the results."""
+"""The driver of `ocelot study`: demonstrations, the runs that are left, each with its row, and the results."""
 
 import os
 import signal
 import threading
-import time
 from pathlib import Path
 
 from cluster.interrupt import Interrupted
@@ -11,10 +10,11 @@ from cluster.quickstart import record
 from cluster.reference_scores import find
 from cluster.study import results
 from cluster.study.config import StudyConfig
-from cluster.study.jobs import DONE, PRETRAINED, Job, StudyError, jobs
+from cluster.study.jobs import DONE, Job, StudyError, jobs
+from cluster.study.running import Left, do
 
 
-def study(file: Path, config: StudyConfig, command: str) -> bool:
+def study(file: Path, config: StudyConfig, command: str, at_once: int = 1) -> bool:
     """Does what is left of a study, and writes its results as far as they go.
 
     A run that fails is noted, and the others go on; the same command tries it again. One that time ran out for stops
@@ -24,6 +24,7 @@ def study(file: Path, config: StudyConfig, command: str) -> bool:
         file: the study's file.
         config: its settings.
         command: that was given, for the page.
+        at_once: so many runs at the same time.
 
     Returns:
         Whether all runs are done.
@@ -33,20 +34,23 @@ def study(file: Path, config: StudyConfig, command: str) -> bool:
     """
     every = jobs(config, file.parent)
     _check_floors(config)
-    left = [job for job in every if not _done(job)]
+    left = [job for job in every if not job.is_done()]
     os.environ["MINARI_DATASETS_PATH"] = str((Path(config.folder) / "datasets").resolve())
     Path(os.environ["MINARI_DATASETS_PATH"]).mkdir(parents=True, exist_ok=True)
     print(f"{len(every) - len(left)} of {len(every)} runs are done, {len(left)} are left.", flush=True)
     clock = Deadline(config.hours)
+    queue = Left(left, every)
+
+    def told(job: Job) -> None:
+        if job in left:
+            number, hours = left.index(job) + 1, _estimate(every, [job, *queue.waiting], at_once)
+            print(f"[{number}/{len(left)}] {job.name}; {hours}", flush=True)
+
     try:
         if left:
             for group in config.groups.values():
                 record(group.demonstrations, config.demonstrations_seed)
-        for number, job in enumerate(left):
-            if clock.over:
-                break
-            print(f"[{number + 1}/{len(left)}] {job.name}; {_estimate(every, left[number:])}", flush=True)
-            _do(job, every)
+        do(queue, at_once, lambda: clock.over, told)
     except (Interrupted, KeyboardInterrupt):
         if not clock.over:
             raise
@@ -54,7 +58,7 @@ def study(file: Path, config: StudyConfig, command: str) -> bool:
     finally:
         clock.stop()
     results.write(config, every, command)
-    return all(_done(job) for job in every)
+    return all(job.is_done() for job in every)
 
 
 class Deadline:
@@ -80,37 +84,7 @@ class Deadline:
         os.kill(os.getpid(), signal.SIGINT)
 
 
-def _do(job: Job, every: list[Job]) -> None:
-    if job.arm != PRETRAINED:
-        start = next(
-            other for other in every if (other.group, other.seed, other.arm) == (job.group, job.seed, PRETRAINED)
-        )
-        if _done(start) and not start.is_here():
-            print(f"  {start.name} is done, but its run is not on this machine: it is done again", flush=True)
-            start.forget()
-            _try(start)
-        if not _done(start):
-            job.fail(StudyError(f"it starts from {start.name}, which failed"))
-            print(f"  left out: {start.name} failed", flush=True)
-            return
-    _try(job)
-
-
-def _try(job: Job) -> None:
-    began = time.monotonic()
-    try:
-        job.do()
-    except Exception as error:
-        job.fail(error)
-        print(f"  failed after {(time.monotonic() - began) / 60:.1f} minutes: {error}", flush=True)
-
-
-def _done(job: Job) -> bool:
-    row = job.row()
-    return row is not None and row.status == DONE
-
-
-def _estimate(every: list[Job], left: list[Job]) -> str:
+def _estimate(every: list[Job], left: list[Job], at_once: int) -> str:
     """Hours that what is left will take, from those of done runs of the same group and arm, or else of any."""
     known: dict[tuple[str, str], list[float]] = {}
     for job in every:
@@ -121,7 +95,7 @@ def _estimate(every: list[Job], left: list[Job]) -> str:
         return "no estimate before the first run is done"
     means = {key: sum(hours) / len(hours) for key, hours in known.items()}
     usual = sum(means.values()) / len(means)
-    hours = sum(means.get((job.group, job.arm), usual) for job in left)
+    hours = sum(means.get((job.group, job.arm), usual) for job in left) / at_once
     return f"about {hours:.1f} hours are left"
 
 

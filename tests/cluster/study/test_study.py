@@ -61,10 +61,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.timeout(240)
-def test_a_study_on_the_real_processes(folder, ray_cluster, capsys):
+@pytest.mark.parametrize("at_once", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_study_on_the_real_processes(folder, ray_cluster, capsys, at_once):
     file = folder / "study.yaml"
     config = study_config(file)
-    assert not study(file, config, "ocelot study study.yaml")
+    assert not study(file, config, "ocelot study study.yaml", at_once)
     rows = {path.parent.name: json.loads(path.read_text()) for path in (folder / "results").rglob("run.json")}
     assert {name: row["status"] for name, row in rows.items()} == {
         "pretrained-0": "done",
@@ -95,7 +96,7 @@ def test_a_study_on_the_real_processes(folder, ray_cluster, capsys):
     # Rows and results alone came to another machine: what the arm that is left starts from is made anew, first.
     capsys.readouterr()
     shutil.rmtree(folder / "runs" / "one")
-    assert not study(file, config, "elsewhere")
+    assert not study(file, config, "elsewhere", at_once)
     printed = capsys.readouterr().out
     assert "3 of 4 runs are done, 1 are left" in printed
     assert "[1/1] one/breaks-0" in printed
