@@ -1,5 +1,5 @@
 /* Attention of a pass's new tokens to the cache, between the product that gives queries, keys and values and the one
- * that follows: for one thread, in plain C with the vector extensions that GCC and Clang share.
+ * that follows, and what else training and decoding do between products: for one thread, in plain C with the vector extensions that GCC and Clang share.
  *
  * PyTorch's kernels want rows of equal lengths, copy what does not lie together, and write the scores to memory three
  * times. Here each row has its own lengths, and a tile of queries keeps its scores in the cache of the core.
@@ -341,6 +341,33 @@ void add_norm_float32(void *x, const void *added, void *out, const float *weight
 void add_norm_bfloat16(void *x, const void *added, void *out, const float *weight, const float *bias, int64_t count,
                        int64_t width, float epsilon) {
     add_norm(x, added, out, weight, bias, count, width, epsilon, 1);
+}
+
+INLINE void turn(void *joint, const float *cos, const float *sin, int64_t rows, int64_t stride, int64_t heads,
+                 int64_t key, int64_t back, const int half) {
+    const int64_t pairs = key / 2;
+    for (int64_t row = 0; row < rows; row++, cos += pairs, sin += pairs)
+        for (int64_t head = 0; head < heads; head++) {
+            const int64_t first = row * stride + head * key, second = first + pairs;
+            _Pragma("GCC ivdep") for (int64_t pair = 0; pair < pairs; pair++) {
+                const float a = number(joint, first + pair, half), b = number(joint, second + pair, half);
+                const float turned = back ? -sin[pair] : sin[pair];
+                put(joint, first + pair, a * cos[pair] - b * turned, half);
+                put(joint, second + pair, b * cos[pair] + a * turned, half);
+            }
+        }
+}
+
+/* Turns, in place, the first `heads` heads of `key` numbers of each row by rotary positions: pairs (i, i + key / 2).
+ * joint [rows, stride]; cos and sin, float32 [rows, key / 2]; `back`: the other way round. */
+void turn_float32(void *joint, const float *cos, const float *sin, int64_t rows, int64_t stride, int64_t heads,
+                  int64_t key, int64_t back) {
+    turn(joint, cos, sin, rows, stride, heads, key, back, 0);
+}
+
+void turn_bfloat16(void *joint, const float *cos, const float *sin, int64_t rows, int64_t stride, int64_t heads,
+                   int64_t key, int64_t back) {
+    turn(joint, cos, sin, rows, stride, heads, key, back, 1);
 }
 
 /* One token of each row of float32 logits [count, ids], as policy/sampling.py says, and its log-probability.

@@ -1,4 +1,4 @@
-"""Kernels of our own for decoding on CPUs (`policy/native.c`), where the machine has a C compiler.
+"""Kernels of our own for CPUs (`policy/native.c`), where the machine has a C compiler.
 
 They are compiled for the processor at hand when they are first wanted, which takes some seconds, and kept in the
 user's cache directory. Without a compiler, PyTorch's own kernels do the same work (`policy.decoder_blocks`).
@@ -116,6 +116,29 @@ class Kernels:
         return out
 
 
+class Turn:
+    """Rotary positions, in place, of float32 or bfloat16 on the CPU."""
+
+    def __init__(self, library: ctypes.CDLL):
+        pointer, number = ctypes.c_void_p, ctypes.c_int64
+        self._turn = {dtype: getattr(library, f"turn_{name}") for dtype, name in DTYPES.items()}
+        for function in self._turn.values():
+            function.argtypes = [pointer] * 3 + [number] * 5
+            function.restype = None
+
+    def __call__(self, joint: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, heads: int, back: bool) -> None:
+        """Queries and keys of contiguous joint [..., 3 width], by cos and sin [..., 1, 1, key / 2]; `back`: the other
+        way round."""
+        pairs, stride = cos.shape[-1], joint.shape[-1]
+        angles = [each.reshape(-1, pairs).float().contiguous() for each in (cos, sin)]
+        rows = joint.numel() // stride
+        assert joint.is_contiguous()
+        assert len(angles[0]) == len(angles[1]) == rows  # else it would read what is not there
+        self._turn[joint.dtype](
+            joint.data_ptr(), *(each.data_ptr() for each in angles), rows, stride, 2 * heads, 2 * pairs, back
+        )
+
+
 class Draw:
     """As `policy.sampling.draw`, of float32 logits on the CPU; log-probabilities are float64."""
 
@@ -155,6 +178,13 @@ def kernels(config: PolicyConfig, dtype: torch.dtype, device: torch.device) -> K
 
 
 @functools.cache
+def turn() -> Turn | None:
+    """What turns by rotary positions; None: nothing here does."""
+    library = _library()
+    return None if library is None else Turn(library)
+
+
+@functools.cache
 def draw() -> Draw | None:
     """What draws tokens; None: nothing here does."""
     library = _library()
@@ -166,7 +196,7 @@ def _library() -> ctypes.CDLL | None:
     """The compiled kernels; None where they cannot be compiled."""
     compiler = next((found for name in COMPILERS if (found := shutil.which(name))), None)
     if compiler is None:
-        log.info("there is no C compiler, so decoding uses PyTorch's kernels, which take longer; gcc is enough")
+        log.info("there is no C compiler, so PyTorch's kernels are used, which take longer; gcc is enough")
         return None
     try:
         folder = _folder()
@@ -176,7 +206,7 @@ def _library() -> ctypes.CDLL | None:
             return ctypes.CDLL(str(_compiled(compiler, Path(temporary))))
     except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", None) or error
-        log.warning("decoding uses PyTorch's kernels, which take longer: %s failed on %s: %s", compiler, SOURCE, said)
+        log.warning("PyTorch's kernels are used, which take longer: %s failed on %s: %s", compiler, SOURCE, said)
         return None
 
 

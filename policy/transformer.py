@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from policy import native
 from policy.attention import attention
 from policy.cache import SPAN
 from policy.config import PolicyConfig
@@ -34,7 +35,7 @@ class Turn(torch.autograd.Function):
         ctx.save_for_backward(cos, sin)
         ctx.heads = heads
         ctx.mark_dirty(joint)
-        _turn(joint, cos, sin, heads)
+        turn(joint, cos, sin, heads)
         return joint
 
     @staticmethod
@@ -42,12 +43,21 @@ class Turn(torch.autograd.Function):
         """The gradient turned back."""
         cos, sin = ctx.saved_tensors
         result = gradients[0].clone(memory_format=torch.contiguous_format)
-        _turn(result, cos, -sin, ctx.heads)
+        turn(result, cos, sin, ctx.heads, back=True)
         return result, None, None, None
 
 
-def _turn(joint: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, heads: int) -> None:
-    """Turns queries and keys of a contiguous joint [..., 3 width] in place."""
+def turn(joint: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, heads: int, back: bool = False) -> None:
+    """Turns queries and keys of a contiguous joint [..., 3 width] in place, by cos and sin [..., 1, 1, key / 2].
+
+    Args:
+        back: the other way round.
+    """
+    kernel = native.turn() if joint.device.type == "cpu" and joint.dtype in native.DTYPES else None
+    if kernel is not None:
+        kernel(joint, cos, sin, heads, back)
+        return
+    sin = -sin if back else sin
     pair = joint[..., : joint.shape[-1] // 3 * 2]  # [..., 2 width]
     wide = pair
     if joint.dtype == torch.bfloat16:  # CPUs turn halves of a head in float32 in 0.4 of the time

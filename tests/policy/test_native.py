@@ -12,6 +12,7 @@ from policy.engine import Engine
 from policy.native import Kernels
 from policy.padded_passes import PaddedPasses
 from policy.sampling import draw
+from policy.transformer import turn
 from tests.policy.small import policy, request, seeing
 
 needs_compiler = pytest.mark.skipif(native._library() is None, reason="needs a C compiler")
@@ -103,6 +104,25 @@ def _turned(x: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
 
 
 @needs_compiler
+@pytest.mark.parametrize("dtype", [FLOAT, BFLOAT])
+@pytest.mark.parametrize("key", [2, 16, 24, 64])
+@pytest.mark.parametrize("back", [False, True])
+def test_turning_is_that_of_pytorchs_kernels(monkeypatch, dtype, key, back):
+    heads, rows = 3, (4, 5)
+    joint = torch.randn(*rows, 3 * heads * key).to(dtype)
+    angle = 10.0 * torch.rand(*rows, 1, 1, key // 2, dtype=torch.float64)
+    cos, sin = angle.cos().to(dtype), angle.sin().to(dtype)
+    own, other, exact = joint.clone(), joint.clone(), joint.double()
+    turn(own, cos, sin, heads, back)
+    turn(exact, cos.double(), sin.double(), heads, back)
+    monkeypatch.setattr("policy.native.turn", lambda: None)
+    turn(other, cos, sin, heads, back)
+    assert (own - exact).abs().max() < (1e-6 if dtype == FLOAT else 0.02)
+    assert (own - other).abs().max() < (1e-6 if dtype == FLOAT else 0.02)
+    assert torch.equal(own[..., 2 * heads * key :], joint[..., 2 * heads * key :])  # values
+
+
+@needs_compiler
 @pytest.mark.parametrize("ids", [3, 16, 100, 1024])
 @pytest.mark.parametrize("median", [False, True])
 def test_draws_are_those_of_pytorchs_kernels(monkeypatch, ids, median):
@@ -130,7 +150,7 @@ def test_a_compiler_that_is_missing_or_fails_is_told(monkeypatch, tmp_path, capl
     monkeypatch.setattr("policy.native.shutil.which", lambda name: missing)
     with caplog.at_level("INFO"):
         assert native._library.__wrapped__() is None
-        assert "decoding uses PyTorch's kernels" in caplog.text
+        assert "PyTorch's kernels are used" in caplog.text
         monkeypatch.setattr("policy.native.shutil.which", lambda name: None)
         assert native._library.__wrapped__() is None
         assert "there is no C compiler" in caplog.text
