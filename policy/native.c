@@ -1,5 +1,6 @@
 /* Attention of a pass's new tokens to the cache, between the product that gives queries, keys and values and the one
- * that follows, and what else training and decoding do between products: for one thread, in plain C with the vector extensions that GCC and Clang share.
+ * that follows, and what else training and decoding do between products: for one thread, in plain C with the vector
+ * extensions that GCC and Clang share.
  *
  * PyTorch's kernels want rows of equal lengths, copy what does not lie together, and write the scores to memory three
  * times. Here each row has its own lengths, and a tile of queries keeps its scores in the cache of the core.

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-import torch
 from ray.rllib.algorithms import Algorithm, AlgorithmConfig
 from ray.tune.registry import register_env
 
@@ -16,6 +15,7 @@ from actors.experts import dqn, ppo, sac
 from actors.experts.network import Network
 from actors.experts.training_environment import TrainingEnvironment
 from policy.layout import Layout
+from policy.threads import torch_threads
 
 SMOOTHED_EPISODES = 20
 
@@ -42,8 +42,6 @@ def running(name: str, layout: Layout, seed: int, **options: Any) -> Iterator[Al
         options: of its `configuration`.
     """
     logging.getLogger("ray.rllib").setLevel(logging.ERROR)  # its warnings are about its own past versions
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # so small a network waits longer for a second thread than it gains by it
     environment, kind = f"ocelot/{layout.task}", KINDS[name]
     register_env(environment, lambda _: TrainingEnvironment(layout))
     config = (
@@ -54,9 +52,9 @@ def running(name: str, layout: Layout, seed: int, **options: Any) -> Iterator[Al
         .reporting(metrics_num_episodes_for_smoothing=SMOOTHED_EPISODES, min_time_s_per_iteration=0)
         .debugging(seed=seed, log_level="ERROR")
     )
-    algorithm = config.build_algo()
-    try:
-        yield algorithm
-    finally:
-        algorithm.stop()
-        torch.set_num_threads(threads)
+    with torch_threads(1):  # so small a network waits longer for a second thread than it gains by it
+        algorithm = config.build_algo()
+        try:
+            yield algorithm
+        finally:
+            algorithm.stop()

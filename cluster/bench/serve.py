@@ -90,13 +90,9 @@ class Asker:
         client.send(WORK.request(step, np.full(len(rows), step == 0), rows, f"asker {self.number}"))
 
 
+@torch_threads(1)  # as the server's
 def serve(model: str, dtype: str, seconds: float, repeats: int) -> list[Figure]:
     """Rows of one model: the engine in this process and through the server, taking turns; latency; a frozen process."""
-    with torch_threads(1):  # as the server's
-        return _serve(model, dtype, seconds, repeats)
-
-
-def _serve(model: str, dtype: str, seconds: float, repeats: int) -> list[Figure]:
     config = MODELS[model]
     policy = Policy(config)
     engine = Engine(policy, PROCESSES * ROWS, getattr(torch, dtype))
