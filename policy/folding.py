@@ -1,8 +1,15 @@
-"""Tokens without padding, in rows of their own: timesteps, where tokens see no more than a few, or whole windows."""
+"""Tokens without padding, in rows of their own: timesteps, where tokens see no more than a few, or whole windows.
 
+Where there are kernels of our own for it, `policy.native_attention` does this.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+
+from policy.attention import attention
+from policy.rotary import Turn
 
 
 @dataclass(frozen=True)
@@ -28,11 +35,46 @@ class Fold:
     """(runs, tokens in each), one after the other. Tokens see the earlier ones of their own run."""
     near: list[Near] | None = None
     """Of each part, where tokens see other runs too."""
+    masks: Sequence[torch.Tensor] | None = None
+    """Of each part, bool [runs, 1, size, size] (True: may attend), where tokens see not all earlier ones."""
 
     def starts(self) -> list[torch.Tensor]:
         """int64 [runs] of each part: flat places at which its runs start."""
         whole = self.index.split([runs * size for runs, size in self.parts])
         return [each[::size] for each, (_, size) in zip(whole, self.parts, strict=True)]
+
+    def attend(self, joint: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, heads: int) -> torch.Tensor:
+        """softmax(query key^T / sqrt(key size)) value, queries and keys turned by rotary positions.
+
+        Args:
+            joint: [K, 3 width]: queries, keys and values of all heads; written to.
+            cos, sin: of each token, [K, 1, 1, key / 2].
+            heads: of the policy.
+
+        Returns:
+            [K, width].
+        """
+        count, width = len(joint), joint.shape[1] // 3
+        joint = Turn.apply(joint, cos, sin, heads)
+        q, k, v = joint.view(count, 3, heads, width // heads).unbind(1)  # each [K, heads, key]
+        # All parts are taken at once: each slice alone would fill and add a whole tensor on its way back.
+        sizes = [runs * size for runs, size in self.parts]
+        seen = [(size, None if self.masks is None else self.masks[part]) for part, (_, size) in enumerate(self.parts)]
+        keys = sizes
+        if self.near is not None:
+            every_key = torch.cat([one.keys.flatten() for one in self.near])
+            k, v = k.index_select(0, every_key), v.index_select(0, every_key)
+            keys = [one.keys.numel() for one in self.near]
+            seen = [(one.keys.shape[1], one.mask) for one in self.near]
+        attended = []
+        for (runs, size), (reach, mask), of_q, of_k, of_v in zip(
+            self.parts, seen, q.split(sizes), k.split(keys), v.split(keys), strict=True
+        ):
+            query = of_q.view(runs, size, heads, -1).transpose(1, 2)  # [runs, heads, size, key]
+            key, value = (each.view(runs, reach, heads, -1).transpose(1, 2) for each in (of_k, of_v))
+            one = attention(query, key, value, mask)  # keys and values [runs, heads, S, key]
+            attended.append(one.transpose(1, 2).reshape(runs * size, width))
+        return torch.cat(attended)
 
 
 def fold(timestep: torch.Tensor) -> Fold:

@@ -1,13 +1,14 @@
 """The policy network: embedding, transformer, action head over legal ranges, return head, value heads."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from policy import native
+from policy import native, native_attention
 from policy.action_values import ActionValues
 from policy.cache import BlockCache, Cache
 from policy.config import PolicyConfig
@@ -70,6 +71,9 @@ class Policy(nn.Module):
             [B, T, width]; meaningless at padding, and zero where it is not wanted.
         """
         embedded = self.embedding(tokens, position, patches)
+        if native_attention.available(self.config, self.transformer.norm.weight):
+            runs = native_attention.runs(timestep, self.config.attention_steps, prompt)
+            return self.transformer.folded(embedded, runs, wanted)
         if self.config.attention_steps != 0:
             return self._attended(embedded, timestep, prompt, wanted)
         prompted = torch.zeros_like(timestep[:, 0], dtype=torch.bool) if prompt is None else prompt > 0  # [B]
@@ -103,7 +107,8 @@ class Policy(nn.Module):
             return self.transformer.folded(embedded, fold_near(timestep, steps), wanted)
         if bool((timestep[:, -1] < 0).any()):
             windows = fold_windows(timestep)
-            return self.transformer.folded(embedded, windows, wanted, self._masks(windows, timestep, prompt))
+            windows = replace(windows, masks=self._masks(windows, timestep, prompt))
+            return self.transformer.folded(embedded, windows, wanted)
         place = torch.arange(timestep.shape[1], device=timestep.device).expand_as(timestep)
         mask = None
         if self.config.attention_steps is not None:

@@ -1,4 +1,4 @@
-"""Kernels of our own for CPUs (`policy/native.c`), where the machine has a C compiler.
+"""Kernels of our own for CPUs (`policy/native.c`, `policy/native_attention.c`), where the machine has a C compiler.
 
 They are compiled for the processor at hand when they are first wanted, which takes some seconds, and kept in the
 user's cache directory. Without a compiler, PyTorch's own kernels do the same work (`policy.decoder_blocks`).
@@ -19,7 +19,9 @@ import torch
 
 from policy.config import PolicyConfig
 
-SOURCE = Path(__file__).with_name("native.c")
+FOLDER = Path(__file__).parent
+SOURCES = [FOLDER / name for name in ("native.c", "native_attention.c", "native_patches.c")]
+HEADER = FOLDER / "native.h"
 COMPILERS = ("cc", "gcc", "clang")
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi", "-shared", "-fPIC")
 LANES = 16  # sizes of heads are multiples of this
@@ -30,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class Kernels:
-    """Functions of `policy/native.c`. Python's lock is free while they run.
+    """Functions of `policy/native.c` for decoding. Python's lock is free while they run.
 
     Args:
         library: the compiled file.
@@ -116,29 +118,6 @@ class Kernels:
         return out
 
 
-class Turn:
-    """Rotary positions, in place, of float32 or bfloat16 on the CPU."""
-
-    def __init__(self, library: ctypes.CDLL):
-        pointer, number = ctypes.c_void_p, ctypes.c_int64
-        self._turn = {dtype: getattr(library, f"turn_{name}") for dtype, name in DTYPES.items()}
-        for function in self._turn.values():
-            function.argtypes = [pointer] * 3 + [number] * 5
-            function.restype = None
-
-    def __call__(self, joint: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, heads: int, back: bool) -> None:
-        """Queries and keys of contiguous joint [..., 3 width], by cos and sin [..., 1, 1, key / 2]; `back`: the other
-        way round."""
-        pairs, stride = cos.shape[-1], joint.shape[-1]
-        angles = [each.reshape(-1, pairs).float().contiguous() for each in (cos, sin)]
-        rows = joint.numel() // stride
-        assert joint.is_contiguous()
-        assert len(angles[0]) == len(angles[1]) == rows  # else it would read what is not there
-        self._turn[joint.dtype](
-            joint.data_ptr(), *(each.data_ptr() for each in angles), rows, stride, 2 * heads, 2 * pairs, back
-        )
-
-
 class Draw:
     """As `policy.sampling.draw`, of float32 logits on the CPU; log-probabilities are float64."""
 
@@ -173,26 +152,19 @@ def kernels(config: PolicyConfig, dtype: torch.dtype, device: torch.device) -> K
     """What decodes such a policy; None: nothing here does."""
     if device.type != "cpu" or dtype not in DTYPES or (config.width // config.heads) % LANES:
         return None
-    library = _library()
+    library = load()
     return None if library is None else Kernels(library, dtype)
-
-
-@functools.cache
-def turn() -> Turn | None:
-    """What turns by rotary positions; None: nothing here does."""
-    library = _library()
-    return None if library is None else Turn(library)
 
 
 @functools.cache
 def draw() -> Draw | None:
     """What draws tokens; None: nothing here does."""
-    library = _library()
+    library = load()
     return None if library is None else Draw(library)
 
 
 @functools.cache
-def _library() -> ctypes.CDLL | None:
+def load() -> ctypes.CDLL | None:
     """The compiled kernels; None where they cannot be compiled."""
     compiler = next((found for name in COMPILERS if (found := shutil.which(name))), None)
     if compiler is None:
@@ -206,7 +178,12 @@ def _library() -> ctypes.CDLL | None:
             return ctypes.CDLL(str(_compiled(compiler, Path(temporary))))
     except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", None) or error
-        log.warning("PyTorch's kernels are used, which take longer: %s failed on %s: %s", compiler, SOURCE, said)
+        log.warning(
+            "PyTorch's kernels are used, which take longer: %s failed on the sources in %s: %s",
+            compiler,
+            HEADER.parent,
+            said,
+        )
         return None
 
 
@@ -222,20 +199,22 @@ def _folder() -> Path | None:
 
 def _compiled(compiler: str, folder: Path) -> Path:
     """The file of the compiled kernels in this folder, made unless it is there already."""
-    made = hashlib.sha256(SOURCE.read_bytes())
-    made.update(repr((compiler, FLAGS, _processor())).encode())
+    made = hashlib.sha256()
+    for source in (HEADER, *SOURCES):
+        made.update(source.read_bytes())
+    made.update(repr((compiler, FLAGS, processor())).encode())
     library = folder / f"native-{made.hexdigest()[:16]}.so"
     if library.exists():
         return library
     with tempfile.TemporaryDirectory(dir=folder) as here:  # several processes may compile at the same time
         part = Path(here) / library.name
-        command = [compiler, *FLAGS, "-o", str(part), str(SOURCE), "-lm"]
+        command = [compiler, *FLAGS, "-o", str(part), *map(str, SOURCES), "-lm"]
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=TIMEOUT)
         os.replace(part, library)
     return library
 
 
-def _processor() -> str:
+def processor() -> str:
     """What the compiler makes code for: a folder may be shared by different machines."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

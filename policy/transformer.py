@@ -1,81 +1,20 @@
 """Decoder-only transformer, pre-norm, over whole windows; `policy.decoder` decodes with its weights from a cache."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache, partial
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from policy import native
 from policy.attention import attention
 from policy.cache import SPAN
 from policy.config import PolicyConfig
-from policy.folding import Fold, Near
-
-
-def rotary(places: int, key: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosines and sines of rotary positions (RoFormer, arXiv 2104.09864, equation 34), float32 [places, key / 2]."""
-    frequency = 10000.0 ** (-torch.arange(0, key, 2, dtype=torch.float64) / key)
-    angle = torch.arange(places, dtype=torch.float64).unsqueeze(-1) * frequency  # [places, key/2]
-    return angle.cos().float(), angle.sin().float()
-
-
-class Turn(torch.autograd.Function):
-    """Rotary positions: queries and keys inside their joint projection, turned in place, pairs (i, i + key / 2) each.
-
-    Autograd's own way back through slices would fill and add whole tensors for each part.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, joint: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, heads: int) -> torch.Tensor:
-        """joint [..., 3 width], written to; cos and sin [..., 1, 1, key / 2]."""
-        ctx.save_for_backward(cos, sin)
-        ctx.heads = heads
-        ctx.mark_dirty(joint)
-        turn(joint, cos, sin, heads)
-        return joint
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:
-        """The gradient turned back."""
-        cos, sin = ctx.saved_tensors
-        result = gradients[0].clone(memory_format=torch.contiguous_format)
-        turn(result, cos, sin, ctx.heads, back=True)
-        return result, None, None, None
-
-
-def turn(joint: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, heads: int, back: bool = False) -> None:
-    """Turns queries and keys of a contiguous joint [..., 3 width] in place, by cos and sin [..., 1, 1, key / 2].
-
-    Args:
-        back: the other way round.
-    """
-    kernel = native.turn() if joint.device.type == "cpu" and joint.dtype in native.DTYPES else None
-    if kernel is not None:
-        kernel(joint, cos, sin, heads, back)
-        return
-    sin = -sin if back else sin
-    pair = joint[..., : joint.shape[-1] // 3 * 2]  # [..., 2 width]
-    wide = pair
-    if joint.dtype == torch.bfloat16:  # CPUs turn halves of a head in float32 in 0.4 of the time
-        wide, cos, sin = pair.float(), cos.float(), sin.float()
-    first, second = wide.view(*wide.shape[:-1], 2, heads, -1).chunk(2, dim=-1)
-    crossed = first * sin
-    first.mul_(cos).addcmul_(second, sin, value=-1.0)
-    second.mul_(cos).add_(crossed)
-    if wide is not pair:
-        pair.copy_(wide)
-
-
-def turned(joint: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, heads: int) -> torch.Tensor:
-    """As `turn`, but a new tensor, in operations that a compiler fuses and autograd finds the way back through."""
-    parts = joint.unflatten(-1, (3, heads, -1))  # [..., 3, heads, key]
-    first, second = parts[..., :2, :, :].to(cos.dtype).chunk(2, dim=-1)
-    pair = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1).to(joint.dtype)
-    return torch.cat([pair, parts[..., 2:, :, :]], dim=-3).flatten(-3)
+from policy.folding import Fold
+from policy.native_attention import Runs
+from policy.rotary import Turn, rotary
 
 
 @cache
@@ -117,47 +56,23 @@ class Block(nn.Module):
         x: torch.Tensor,
         cos: torch.Tensor,
         sin: torch.Tensor,
-        parts: Sequence[tuple[int, int]],
+        fold: Fold | Runs,
         share: torch.Tensor | None = None,
         wanted: torch.Tensor | None = None,
-        masks: Sequence[torch.Tensor] | None = None,
-        near: Sequence[Near] | None = None,
     ) -> torch.Tensor:
-        """The block where each token sees the earlier ones of its own run only, which a fold tells.
+        """The block over tokens that lie in runs of their own.
 
         Args:
-            x: [K, width], as in `policy.folding.Fold`.
+            x: [K, width], in the fold's order.
             cos, sin: [K, 1, 1, key / 2].
-            parts: of the fold.
+            fold: what each token sees.
             share: [2, K, 1], as in `forward`.
             wanted: int64 [W]: which of the K tokens the output is wanted of; None: all.
-            masks: of each part, bool [runs, 1, size, size] (True: may attend); None: every token sees all earlier ones.
-            near: of the fold.
 
         Returns:
             [K, width], or [W, width].
         """
-        count, width = x.shape
-        joint = self._run(Block._joint, x, cos, sin)
-        q, k, v = joint.view(count, 3, self.heads, width // self.heads).unbind(1)  # each [K, heads, key]
-        # All parts are taken at once: each slice alone would fill and add a whole tensor on its way back.
-        sizes = [rows * size for rows, size in parts]
-        seen = [(size, None if masks is None else masks[part]) for part, (_, size) in enumerate(parts)]
-        keys = sizes
-        if near is not None:
-            every_key = torch.cat([one.keys.flatten() for one in near])
-            k, v = k.index_select(0, every_key), v.index_select(0, every_key)
-            keys = [one.keys.numel() for one in near]
-            seen = [(one.keys.shape[1], one.mask) for one in near]
-        attended = []
-        for (rows, size), (reach, mask), of_q, of_k, of_v in zip(
-            parts, seen, q.split(sizes), k.split(keys), v.split(keys), strict=True
-        ):
-            query = of_q.view(rows, size, self.heads, -1).transpose(1, 2)  # [runs, heads, size, key]
-            key, value = (each.view(rows, reach, self.heads, -1).transpose(1, 2) for each in (of_k, of_v))
-            one = attention(query, key, value, mask)  # keys and values [runs, heads, S, key]
-            attended.append(one.transpose(1, 2).reshape(rows * size, width))
-        every = torch.cat(attended)
+        every = fold.attend(self._run(Block._joint, x), cos, sin, self.heads)
         if wanted is not None:
             x, every = x.index_select(0, wanted), every.index_select(0, wanted)
             share = None if share is None else share[:, wanted]
@@ -187,7 +102,7 @@ class Block(nn.Module):
             [B * T, width], or [W, width] with `wanted`.
         """
         width = x.shape[1]
-        joint = self._run(Block._joint, x, cos, sin)
+        joint = Turn.apply(self._run(Block._joint, x), cos, sin, self.heads)
         parts = joint.view(rows, -1, 3, self.heads, width // self.heads).unbind(2)  # each [B, T, heads, key]
         q, k, v = (part.transpose(1, 2) for part in parts)
         joined = attention(q, k, v, mask).transpose(1, 2).reshape(-1, width)
@@ -200,12 +115,9 @@ class Block(nn.Module):
         """One of the two methods below, which see tokens side by side whatever windows they are of."""
         return (compiled(part) if self.compiling and torch.is_grad_enabled() else part)(self, *given)
 
-    def _joint(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-        """Queries, keys and values [K, 3 width], turned, of x [K, width] by cos and sin [K, 1, 1, key / 2]."""
-        joint = self.qkv(self.norm_attention(x))
-        if torch.compiler.is_compiling():
-            return turned(joint, cos, sin, self.heads)
-        return Turn.apply(joint, cos, sin, self.heads)
+    def _joint(self, x: torch.Tensor) -> torch.Tensor:
+        """Queries, keys and values [K, 3 width] of x [K, width]."""
+        return self.qkv(self.norm_attention(x))
 
     def _add(self, x: torch.Tensor, attended: torch.Tensor, share: torch.Tensor | None) -> torch.Tensor:
         """The residual stream after both parts: of x and attended [K, width] and share [2, K, 1]."""
@@ -250,13 +162,12 @@ class Transformer(nn.Module):
     def folded(
         self,
         x: torch.Tensor,
-        fold: Fold,
+        fold: Fold | Runs,
         wanted: torch.Tensor | None = None,
-        masks: Sequence[torch.Tensor] | None = None,
     ) -> torch.Tensor:
         """Embedded tokens [B, T, width] to normalised hidden states, each from its own run; zero at padding.
 
-        With `wanted` (int64 [W], flat places, none of them padding) zero elsewhere too. `masks` as in `Block.folded`.
+        With `wanted` (int64 [W], flat places, none of them padding) zero elsewhere too.
         """
         cos = self.cos[fold.place].to(x.dtype)[:, None, None]  # [K, 1, 1, key/2]
         sin = self.sin[fold.place].to(x.dtype)[:, None, None]
@@ -271,7 +182,7 @@ class Transformer(nn.Module):
                 within = torch.zeros(x.shape[0] * x.shape[1], dtype=torch.int64, device=x.device)
                 within[fold.index] = torch.arange(len(fold.index), device=x.device)
                 chosen = within[wanted]
-            y = self._through(cast(Block, block).folded)(y, cos, sin, fold.parts, share, chosen, masks, fold.near)
+            y = self._through(cast(Block, block).folded)(y, cos, sin, fold, share, chosen)
         return _scattered(self.norm(y), fold.index if wanted is None else wanted, x)
 
     def forward(

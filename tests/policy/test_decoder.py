@@ -16,7 +16,7 @@ from tests.policy.small import policy, request
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="needs oneDNN")
 @pytest.mark.parametrize("activation", ["gelu", "geglu"])
 def test_packed_and_compiled_blocks_act_as_plain_ones(monkeypatch, activation):
-    monkeypatch.setattr("policy.native._library", lambda: None)
+    monkeypatch.setattr("policy.native.load", lambda: None)
     model = policy(torch.float32, activation=activation)
     packed = Engine(model, 9)
     monkeypatch.setattr("policy.decoder.packs", lambda weight: False)

@@ -15,7 +15,18 @@ from policy.vocabulary import DEFAULT
 from replay.batch import Batch, collate
 from tests.learner.windows import mixed, window
 
+pytestmark = pytest.mark.usefixtures("pytorchs")
 CONFIG = PolicyConfig(layers=2, width=32, heads=2, feedforward=64, context=64, action_bins=64, attention_steps=0)
+
+
+@pytest.fixture(params=["PyTorch's kernels"])
+def pytorchs(request, monkeypatch):
+    """Without kernels of our own, but where a test asks for both."""
+    if request.param == "PyTorch's kernels":
+        monkeypatch.setattr("policy.native_attention.available", lambda *_: False)
+
+
+both = pytest.mark.parametrize("pytorchs", ["PyTorch's kernels", "our own"], indirect=True)
 
 
 def long() -> Batch:
@@ -70,6 +81,7 @@ def test_every_token_but_padding_has_one_place():
     assert torch.equal(found.place, found.index % batch.timestep.shape[1])
 
 
+@both
 @pytest.mark.parametrize("attention_steps", [0, 1, 3, None])
 @pytest.mark.parametrize("drawn", [short, long])
 def test_no_window_sees_another(attention_steps, drawn):
@@ -133,6 +145,7 @@ def test_what_a_few_timesteps_hold_is_gathered(monkeypatch):
     assert folded == [1, 2]
 
 
+@both
 @pytest.mark.parametrize("attention_steps", [0, 1, None])
 @pytest.mark.parametrize("drawn", [short, long])
 def test_no_padding_goes_through_a_block(attention_steps, drawn, monkeypatch):
@@ -150,6 +163,7 @@ def test_no_padding_goes_through_a_block(attention_steps, drawn, monkeypatch):
     assert seen == [int((batch.timestep >= 0).sum())] * CONFIG.layers
 
 
+@both
 @pytest.mark.parametrize("attention_steps", [None, 0, 1])
 @pytest.mark.parametrize("drawn", [short, long])
 def test_hidden_states_where_they_are_wanted_are_those_of_all(attention_steps, drawn):

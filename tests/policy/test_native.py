@@ -12,17 +12,16 @@ from policy.engine import Engine
 from policy.native import Kernels
 from policy.padded_passes import PaddedPasses
 from policy.sampling import draw
-from policy.transformer import turn
 from tests.policy.small import policy, request, seeing
 
-needs_compiler = pytest.mark.skipif(native._library() is None, reason="needs a C compiler")
+needs_compiler = pytest.mark.skipif(native.load() is None, reason="needs a C compiler")
 FLOAT, BFLOAT = torch.float32, torch.bfloat16
 
 
 @pytest.fixture
 def without(monkeypatch):
     """As where there is no compiler."""
-    monkeypatch.setattr("policy.native._library", lambda: None)
+    monkeypatch.setattr("policy.native.load", lambda: None)
     monkeypatch.setattr("policy.native.draw", lambda: None)
 
 
@@ -30,7 +29,7 @@ def engines(monkeypatch, **fields) -> tuple[Engine, Engine]:
     """One with kernels of our own, one with PyTorch's."""
     model = policy(FLOAT, **fields)
     own = Engine(model, 12)
-    monkeypatch.setattr("policy.native._library", lambda: None)
+    monkeypatch.setattr("policy.native.load", lambda: None)
     return own, Engine(model, 12)
 
 
@@ -89,7 +88,7 @@ def test_attention_is_softmax_of_turned_queries_and_keys(dtype, tolerance, key, 
         found = (scores.masked_fill(later, -torch.inf).softmax(-1) @ weights).transpose(0, 1).reshape(count, width)
         expected.append(found[-1:] if last else found)
     rows = torch.stack([slots, first, new, before, torch.full_like(new, 5), torch.zeros_like(new)])
-    library = native._library()
+    library = native.load()
     assert library is not None
     count = len(slots) if last else len(joint)
     turn = angle.cos(), angle.sin()
@@ -101,25 +100,6 @@ def test_attention_is_softmax_of_turned_queries_and_keys(dtype, tolerance, key, 
 def _turned(x: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
     a, b = x.chunk(2, dim=-1)
     return torch.cat([a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()], dim=-1)
-
-
-@needs_compiler
-@pytest.mark.parametrize("dtype", [FLOAT, BFLOAT])
-@pytest.mark.parametrize("key", [2, 16, 24, 64])
-@pytest.mark.parametrize("back", [False, True])
-def test_turning_is_that_of_pytorchs_kernels(monkeypatch, dtype, key, back):
-    heads, rows = 3, (4, 5)
-    joint = torch.randn(*rows, 3 * heads * key).to(dtype)
-    angle = 10.0 * torch.rand(*rows, 1, 1, key // 2, dtype=torch.float64)
-    cos, sin = angle.cos().to(dtype), angle.sin().to(dtype)
-    own, other, exact = joint.clone(), joint.clone(), joint.double()
-    turn(own, cos, sin, heads, back)
-    turn(exact, cos.double(), sin.double(), heads, back)
-    monkeypatch.setattr("policy.native.turn", lambda: None)
-    turn(other, cos, sin, heads, back)
-    assert (own - exact).abs().max() < (1e-6 if dtype == FLOAT else 0.02)
-    assert (own - other).abs().max() < (1e-6 if dtype == FLOAT else 0.02)
-    assert torch.equal(own[..., 2 * heads * key :], joint[..., 2 * heads * key :])  # values
 
 
 @needs_compiler
@@ -149,10 +129,10 @@ def test_a_compiler_that_is_missing_or_fails_is_told(monkeypatch, tmp_path, capl
     missing = shutil.which("false")
     monkeypatch.setattr("policy.native.shutil.which", lambda name: missing)
     with caplog.at_level("INFO"):
-        assert native._library.__wrapped__() is None
+        assert native.load.__wrapped__() is None
         assert "PyTorch's kernels are used" in caplog.text
         monkeypatch.setattr("policy.native.shutil.which", lambda name: None)
-        assert native._library.__wrapped__() is None
+        assert native.load.__wrapped__() is None
         assert "there is no C compiler" in caplog.text
 
 
@@ -170,7 +150,7 @@ def test_where_nothing_can_be_kept_they_are_compiled_for_this_process(monkeypatc
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert native._folder() is None
-    assert native._library.__wrapped__() is not None
+    assert native.load.__wrapped__() is not None
 
 
 def test_the_source_compiles_without_warnings(tmp_path):
@@ -178,4 +158,4 @@ def test_the_source_compiles_without_warnings(tmp_path):
     if compiler is None:
         pytest.skip("needs a C compiler")
     command = [compiler, "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-psabi", "-Wno-unknown-pragmas"]
-    subprocess.run([*command, "-shared", "-fPIC", "-o", tmp_path / "n.so", native.SOURCE, "-lm"], check=True)
+    subprocess.run([*command, "-shared", "-fPIC", "-o", tmp_path / "n.so", *native.SOURCES, "-lm"], check=True)
