@@ -23,12 +23,11 @@ help:
 quickstart: $(INSTALLED)
 	$(BIN)/ocelot quickstart
 
-# Whole runs (tests/cluster) want the machine for themselves; the rest shares two cores.
+# Most tests wait for processes more than they compute: two cores take two at a time.
 test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n 2 --dist loadfile --ignore tests/cluster
-	$(BIN)/pytest -m "not slow" tests/cluster
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: $(INSTALLED)
 	$(BIN)/pytest -m slow
