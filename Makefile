@@ -23,11 +23,12 @@ help:
 quickstart: $(INSTALLED)
 	$(BIN)/ocelot quickstart
 
-# Most tests wait for processes more than they compute: two cores take two at a time.
+# Whole runs (tests/cluster) want the machine, and one Ray in its process, for themselves; the rest shares two cores.
 test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n 2 --dist loadfile --ignore tests/cluster
+	$(BIN)/pytest -m "not slow" tests/cluster
 
 test-slow: $(INSTALLED)
 	$(BIN)/pytest -m slow

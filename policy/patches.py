@@ -56,7 +56,7 @@ class PatchEmbedding(nn.Module):
 
     def forward(self, pixels: torch.Tensor, intervals: torch.Tensor) -> torch.Tensor:
         """uint8 [K, 16, 16, 3] and int64 [K, 2, 2] to vectors [K, width]."""
-        scaled = pixels.to(self.stem.weight.dtype).mul_(2.0 / 255.0).sub_(1.0).div_(PATCH**0.5)
+        scaled = pixels.to(self.stem.weight.dtype).div_(127.5).sub_(1.0).div_(PATCH**0.5)
         if native_patches.available(self.stem.weight):
             vectors = self._by_place(scaled)
         else:
