@@ -54,8 +54,12 @@ def test_bfloat16_is_as_near_as_pytorchs(matrix_units, monkeypatch):
     exact, other = copy.deepcopy(module).double(), copy.deepcopy(module)
     expected, own = trained(exact, patches.MANY), trained(module, patches.MANY, autocast=True)
     monkeypatch.setattr("policy.native_patches.available", lambda _: False)
-    for one, another, wanted in zip(own, trained(other, patches.MANY, autocast=True), expected, strict=True):
-        assert (one - wanted).norm() <= 1.2 * (another - wanted).norm() + 1e-4 * wanted.norm()
+    errors, others = (
+        [float((one - wanted).norm() / wanted.norm()) for one, wanted in zip(found, expected, strict=True)]
+        for found in (own, trained(other, patches.MANY, autocast=True))
+    )
+    assert sum(errors) <= 1.1 * sum(others)  # single ones are as chance has it
+    assert max(errors) < 2.0**-6  # bfloat16 has 8 bits, and rounds many times on the way
 
 
 def test_a_convolution_as_one_product_is_the_convolution():
