@@ -3,9 +3,9 @@
 #   docker build --target actors -t ocelot-actors .      the workers: environments, on CPUs
 
 FROM python:3.11-slim-bookworm AS base
-# gcc: decoding's own kernels; wget: KubeRay's probes; EGL and OSMesa: drawing without a display; git: the commit in a run's environment.json.
+# g++ (with gcc): kernels of our own, and learner.compile; wget: KubeRay's probes; EGL and OSMesa: drawing without a display; git: the commit in a run's environment.json.
 RUN apt-get update && apt-get install --yes --no-install-recommends \
-        gcc git libc6-dev libegl1 libgl1 libgles2 libglib2.0-0 libosmesa6 libstdc++6 procps rsync wget \
+        g++ git libc6-dev libegl1 libgl1 libgles2 libglib2.0-0 libosmesa6 libstdc++6 procps rsync wget \
     && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home --uid 1000 ocelot && mkdir /ocelot /runs && chown ocelot /ocelot /runs
 WORKDIR /ocelot

@@ -23,7 +23,7 @@ help:
 quickstart: $(INSTALLED)
 	$(BIN)/ocelot quickstart
 
-# Whole runs (tests/cluster) want the machine for themselves; the rest shares two cores.
+# Whole runs (tests/cluster) want the machine, and one Ray in its process, for themselves; the rest shares two cores.
 test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy

@@ -25,6 +25,7 @@ SIZES = (
     "run.keep_checkpoints",
     "learner.accumulation",
     "learner.checkpointing",
+    "learner.compile",
     "parallel.workers",
     "parallel.backend",
     "parallel.sharding",

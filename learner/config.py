@@ -35,6 +35,8 @@ class LearnerConfig:
     those of the whole batch; more than 1 costs another forward pass."""
     checkpointing: bool = False
     """Blocks keep no activations, but compute them again for the gradient: less memory, another forward pass."""
+    compile: bool = False
+    """Blocks are compiled by PyTorch, all but attention; on a CPU it needs g++, and the first updates take longer."""
     optimiser_at_switch: str = "reset"
     """Fine-tuning from a checkpoint with optimiser state: reset starts AdamW anew with its warm-up, keep carries on
     with its moments and without another warm-up."""

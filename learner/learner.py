@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from learner import memory, optimiser, shards, state
+from learner import compiling, memory, optimiser, shards, state
 from learner.clipping import Clipping
 from learner.config import LearnerConfig
 from learner.copies import Copies
@@ -71,6 +71,7 @@ class Learner:
     Raises:
         ScheduleError: a task without a return scale that the schedule needs, or a batch that the workers cannot share.
         MemoryFullError: the device has too little memory, as `learner.memory.check` says.
+        CompileError: it cannot compile, and the configuration asks for it.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Learner:
         memory.check(policy, config, schedule, self.device, self.workers.size, sharded, beside)
         self.policy = policy.to(self.device).train()
         self.policy.transformer.checkpointing = config.checkpointing
+        compiling.switch(self.policy, config.compile)
         self.sharded = sharded
         self._part = self._own_part if sharded else replicas(self.policy, self._own_part, self.workers)
         self.average = copy.deepcopy(self.policy).requires_grad_(False).eval()

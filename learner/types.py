@@ -27,6 +27,10 @@ class MemoryFullError(OcelotError):
     """A device without room for training."""
 
 
+class CompileError(OcelotError):
+    """A machine without what compiling needs."""
+
+
 @dataclass(frozen=True)
 class TaskInfo:
     """What the learner knows of a task beside its tokens."""

@@ -97,6 +97,11 @@ INLINE Floats exponential(Floats x) {
     return (Floats)((Ints)e + ((Ints)shifted << 23));
 }
 
+#ifdef __AVX512F__
+INLINE float highest(Floats x) { return _mm512_reduce_max_ps((__m512)x); }
+
+INLINE float total(Floats x) { return _mm512_reduce_add_ps((__m512)x); }
+#else
 INLINE float highest(Floats x) {
     float most = x[0];
     for (int lane = 1; lane < LANES; lane++) most = x[lane] > most ? x[lane] : most;
@@ -108,6 +113,7 @@ INLINE float total(Floats x) {
     for (int lane = 0; lane < LANES; lane++) sum += x[lane];
     return sum;
 }
+#endif
 
 /* Rotary positions: pairs (d, d + key / 2) of one head, turned by cosines and sines [key / 2]. */
 INLINE void turned(const void *from, int64_t at, float *to, const float *cosines, const float *sines, int64_t key,

@@ -20,7 +20,7 @@ import torch
 from policy.config import PolicyConfig
 
 FOLDER = Path(__file__).parent
-SOURCES = [FOLDER / name for name in ("native.c", "native_attention.c")]
+SOURCES = [FOLDER / name for name in ("native.c", "native_attention.c", "native_patches.c")]
 HEADER = FOLDER / "native.h"
 COMPILERS = ("cc", "gcc", "clang")
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi", "-shared", "-fPIC")
@@ -202,7 +202,7 @@ def _compiled(compiler: str, folder: Path) -> Path:
     made = hashlib.sha256()
     for source in (HEADER, *SOURCES):
         made.update(source.read_bytes())
-    made.update(repr((compiler, FLAGS, _processor())).encode())
+    made.update(repr((compiler, FLAGS, processor())).encode())
     library = folder / f"native-{made.hexdigest()[:16]}.so"
     if library.exists():
         return library
@@ -214,7 +214,7 @@ def _compiled(compiler: str, folder: Path) -> Path:
     return library
 
 
-def _processor() -> str:
+def processor() -> str:
     """What the compiler makes code for: a folder may be shared by different machines."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

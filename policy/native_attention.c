@@ -64,11 +64,32 @@ static void across(const float *from, float *to, int64_t count, int64_t key) {
     }
 }
 
-/* Products of `most` rows [key] with all columns of the tile's blocks: to [most][columns], block after block. */
+/* Products of `most` rows [key] with all columns of the tile's blocks: to [most][columns], block after block, two at a
+ * time: a query's number is loaded once for both. */
 INLINE void products(const Room *room, const int most, const float *const *rows, const float *columns, int64_t found,
                      float *to) {
     const int64_t key = room->key;
-    for (int64_t block = 0; block < found; block++) {
+    int64_t block = 0;
+    for (; block + 1 < found; block += 2) {
+        const float *from = columns + room->blocks[block] * key, *next = columns + room->blocks[block + 1] * key;
+        Floats sum[QUERIES], more[QUERIES];
+        UNROLL
+        for (int t = 0; t < most; t++) sum[t] = more[t] = (Floats){0};
+        for (int64_t d = 0; d < key; d++) {
+            const Floats column = load(from, d * LANES, 0), other = load(next, d * LANES, 0);
+            UNROLL
+            for (int t = 0; t < most; t++) {
+                sum[t] += rows[t][d] * column;
+                more[t] += rows[t][d] * other;
+            }
+        }
+        UNROLL
+        for (int t = 0; t < most; t++) {
+            store(to, t * room->columns + block * LANES, sum[t], 0);
+            store(to, t * room->columns + block * LANES + LANES, more[t], 0);
+        }
+    }
+    for (; block < found; block++) {
         const float *from = columns + room->blocks[block] * key;
         Floats sum[QUERIES];
         UNROLL

@@ -1,7 +1,7 @@
 """Decoder-only transformer, pre-norm, over whole windows; `policy.decoder` decodes with its weights from a cache."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import cast
 
 import torch
@@ -17,8 +17,17 @@ from policy.native_attention import Runs
 from policy.rotary import Turn, rotary
 
 
+@cache
+def compiled(part: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """A part of a block, compiled when it is first called: once for all blocks and any number of tokens."""
+    return torch.compile(part, dynamic=True)
+
+
 class Block(nn.Module):
     """Attention and feed-forward, each on a normalised input, each added to the residual stream."""
+
+    compiling = False
+    """What comes before and after attention is compiled, where gradients are wanted."""
 
     def __init__(self, config: PolicyConfig):
         super().__init__()
@@ -63,17 +72,18 @@ class Block(nn.Module):
         Returns:
             [K, width], or [W, width].
         """
-        every = fold.attend(self.qkv(self.norm_attention(x)), cos, sin, self.heads)
+        every = fold.attend(self._run(Block._joint, x), cos, sin, self.heads)
         if wanted is not None:
             x, every = x.index_select(0, wanted), every.index_select(0, wanted)
             share = None if share is None else share[:, wanted]
-        return self._add(x, self.out(every), share)
+        return self._run(Block._add, x, every, share)
 
     def forward(
         self,
         x: torch.Tensor,
         cos: torch.Tensor,
         sin: torch.Tensor,
+        rows: int,
         mask: torch.Tensor | None,
         share: torch.Tensor | None = None,
         wanted: torch.Tensor | None = None,
@@ -81,27 +91,37 @@ class Block(nn.Module):
         """One block.
 
         Args:
-            x: [B, T, width].
-            cos, sin: [B, T, 1, 1, key / 2].
+            x: [B * T, width].
+            cos, sin: [B * T, 1, 1, key / 2].
+            rows: B.
             mask: bool [B, 1, T, T] (True: may attend); None: causal.
-            share: [2, B, 1, 1]: what each row's attention and feed-forward part are multiplied by; None: 1.
-            wanted: int64 [W]: flat places of the tokens whose output is wanted; None: all.
+            share: [2, B * T, 1]: what each token's attention and feed-forward part are multiplied by; None: 1.
+            wanted: int64 [W]: which of the tokens the output is wanted of; None: all.
 
         Returns:
-            [B, T, width], or [W, width] with `wanted`.
+            [B * T, width], or [W, width] with `wanted`.
         """
-        rows, count, width = x.shape
-        joint = Turn.apply(self.qkv(self.norm_attention(x)), cos, sin, self.heads)
-        parts = joint.view(rows, count, 3, self.heads, width // self.heads).unbind(2)  # each [B, T, heads, key]
+        width = x.shape[1]
+        joint = Turn.apply(self._run(Block._joint, x), cos, sin, self.heads)
+        parts = joint.view(rows, -1, 3, self.heads, width // self.heads).unbind(2)  # each [B, T, heads, key]
         q, k, v = (part.transpose(1, 2) for part in parts)
-        joined = attention(q, k, v, mask).transpose(1, 2).flatten(2)  # [B, T, width]
+        joined = attention(q, k, v, mask).transpose(1, 2).reshape(-1, width)
         if wanted is not None:
-            x, joined = (each.flatten(0, 1).index_select(0, wanted) for each in (x, joined))
-            share = None if share is None else share[:, wanted // count, 0]
-        return self._add(x, self.out(joined), share)
+            x, joined = x.index_select(0, wanted), joined.index_select(0, wanted)
+            share = None if share is None else share[:, wanted]
+        return self._run(Block._add, x, joined, share)
+
+    def _run(self, part: Callable[..., torch.Tensor], *given: torch.Tensor | None) -> torch.Tensor:
+        """One of the two methods below, which see tokens side by side whatever windows they are of."""
+        return (compiled(part) if self.compiling and torch.is_grad_enabled() else part)(self, *given)
+
+    def _joint(self, x: torch.Tensor) -> torch.Tensor:
+        """Queries, keys and values [K, 3 width] of x [K, width]."""
+        return self.qkv(self.norm_attention(x))
 
     def _add(self, x: torch.Tensor, attended: torch.Tensor, share: torch.Tensor | None) -> torch.Tensor:
-        """The residual stream after both parts."""
+        """The residual stream after both parts: of x and attended [K, width] and share [2, K, 1]."""
+        attended = self.out(attended)
         if share is None:
             x = x + attended
             return x + self.feedforward(x)
@@ -183,18 +203,17 @@ class Transformer(nn.Module):
         Returns:
             [B, T, width].
         """
-        cos = self.cos[place].to(x.dtype)[:, :, None, None]  # [B, T, 1, 1, key/2]
-        sin = self.sin[place].to(x.dtype)[:, :, None, None]
-        embedded = x
-        if self.place is not None:
-            x = x + self.place(place)
+        cos = self.cos[place.flatten()].to(x.dtype)[:, None, None]  # [B * T, 1, 1, key/2]
+        sin = self.sin[place.flatten()].to(x.dtype)[:, None, None]
+        y = x if self.place is None else x + self.place(place)
+        y = y.flatten(0, 1)
         shares = self._shares(x)
         last = len(self.blocks) - 1
         for layer, block in enumerate(self.blocks):
-            share = None if shares is None else shares[layer]
-            x = self._through(block)(x, cos, sin, mask, share=share, wanted=wanted if layer == last else None)
-        y = self.norm(x)
-        return y if wanted is None else _scattered(y, wanted, embedded)
+            share = None if shares is None else shares[layer].expand(-1, -1, x.shape[1], -1).flatten(1, 2)
+            y = self._through(block)(y, cos, sin, len(x), mask, share, wanted if layer == last else None)
+        y = self.norm(y)
+        return y.view_as(x) if wanted is None else _scattered(y, wanted, x)
 
     def _through(self, block: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
         """A block's way forward, with checkpointing where it is on and gradients are wanted."""

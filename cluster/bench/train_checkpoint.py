@@ -18,7 +18,7 @@ from policy.config import PolicyConfig
 from policy.model import Policy
 
 
-def stall(size: str, config: PolicyConfig, repeats: int) -> Figure:
+def stall(size: str, config: PolicyConfig, repeats: int, device: str = "cpu") -> Figure:
     """Milliseconds until training goes on; the baseline is until the checkpoint is whole, flushed to the disk.
 
     Before the first of the repeats there is one more, which takes the memory that the others copy to.
@@ -31,7 +31,7 @@ def stall(size: str, config: PolicyConfig, repeats: int) -> Figure:
 
     torch.manual_seed(0)
     begin = Start(Policy(config), {}, {TASK: TaskInfo()})
-    learner = Learner(begin.model, begin.tasks, LearnerConfig(), Schedule([Entry("bc", batch=1)]))
+    learner = Learner(begin.model, begin.tasks, LearnerConfig(), Schedule([Entry("bc", batch=1)]), device=device)
     drawn = windows(1, config.context)
     learner.update(lambda table, count: drawn)  # moments are there
 

@@ -61,7 +61,7 @@ class Plain(nn.Module):
 def plain(config: PolicyConfig, batch: Batch, precision: str, learning_rate: float = 1e-4) -> Callable[[], float]:
     """Updates of cloning by a minimal transformer, over the legal ids only, as ours."""
     torch.manual_seed(0)
-    model = Plain(config, batch.tokens.shape[1])
+    model = Plain(config, batch.tokens.shape[1]).to(batch.tokens.device)
     tokens = (batch.tokens - DEFAULT.text.stop).clamp(min=0)
     start, stop = (int(bound) - DEFAULT.text.stop for bound in batch.action_range[0])
     target = batch.action_token - DEFAULT.text.stop - start
@@ -93,8 +93,8 @@ def gpt2(config: PolicyConfig, batch: Batch, precision: str) -> Callable[[], flo
             embd_pdrop=0.0,
             attn_pdrop=0.0,
         )
-    )
-    labels = torch.full((batch.tokens.numel(),), -100)
+    ).to(batch.tokens.device)
+    labels = torch.full((batch.tokens.numel(),), -100, device=batch.tokens.device)
     labels[batch.action_at + 1] = batch.action_token
     labels = labels.view_as(batch.tokens)
     return _updates(model, lambda: model(input_ids=batch.tokens, labels=labels).loss, precision)
@@ -103,12 +103,12 @@ def gpt2(config: PolicyConfig, batch: Batch, precision: str) -> Callable[[], flo
 def _updates(
     model: nn.Module, loss: Callable[[], torch.Tensor], precision: str, learning_rate: float = 1e-4
 ) -> Callable[[], float]:
-    settings = LearnerConfig()
+    settings, device = LearnerConfig(), next(model.parameters()).device
     optimiser = torch.optim.AdamW(model.parameters(), lr=learning_rate, betas=settings.betas, fused=True)
 
     def update() -> float:
         optimiser.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             value = loss()
         value.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
@@ -116,3 +116,10 @@ def _updates(
         return float(value.detach())
 
     return update
+
+
+def matrices(precision: str, device: str) -> tuple[float, Callable[[], torch.Tensor]]:
+    """A product of two large matrices: the most that the device can do. How many operations it is, and what does it."""
+    size = 1024 if device == "cpu" else 8192
+    pair = torch.randn(2, size, size, dtype=getattr(torch, precision), device=device)
+    return 2.0 * size**3, lambda: pair[0] @ pair[1]

@@ -144,21 +144,31 @@ def contest(
 @app.command()
 def train(
     quick: Quick = False,
-    model: Annotated[str | None, typer.Option(help="4x128, 6x256 or 8x768; all if left out.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="4x128, 6x256 or 8x768, or Gato's 79M, 364M or 1.18B; all of the device's if left out."),
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; cuda where there is a GPU if left out.")] = None,
     json: Json = None,
 ) -> None:
-    """The learner on one thread, against plain PyTorch and Hugging Face's GPT-2; and what it waits for.
+    """The learner on one thread or a GPU, against plain PyTorch, Hugging Face's GPT-2, and what the hardware can do.
 
-    It waits for windows of Reverb, and for checkpoints of 8x768. The file of --json is written after each model.
+    And what it waits for: windows of Reverb, and checkpoints of the largest. The file of --json is written after each
+    model.
     """
     from cluster.bench.figures import Figure, result, show
-    from cluster.bench.train import SIZES
     from cluster.bench.train import train as measure
+    from cluster.bench.train_sizes import GATO, SIZES
+    from policy.devices import best
 
-    if model not in (None, *SIZES):
-        raise typer.BadParameter(f"'{model}' must be one of {', '.join(SIZES)}", param_hint="--model")
+    if model not in (None, *SIZES, *GATO):
+        raise typer.BadParameter(f"'{model}' must be one of {', '.join(SIZES | GATO)}", param_hint="--model")
+    device = device or best()
+    if device not in ("cpu", best()):
+        raise typer.BadParameter(f"'{device}' must be cpu, or cuda where there is a GPU", param_hint="--device")
+    every = list(SIZES if device == "cpu" else GATO)
     figures: list[Figure] = []
-    for part in measure([model] if model else ["4x128"] if quick else list(SIZES), *_effort(quick)):
+    for part in measure([model] if model else every[:1] if quick else every, *_effort(quick), device):
         show(part)
         write_json(json, result(figures := [*figures, *part]))
 

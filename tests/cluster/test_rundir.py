@@ -48,17 +48,18 @@ def test_a_run_that_failed_before_it_began_takes_another_configuration(run, tmp_
 
 
 def test_a_run_goes_on_with_settings_for_more_machines(tmp_path):
-    def settings(processes, steps=100):
+    def settings(processes, steps=100, compiled=False):
         policy = {"layers": 1, "width": 8, "heads": 1, "feedforward": 8, "context": 16}
         return FinetuneConfig(
             run={"name": "online", "folder": str(tmp_path), "updates": 10},
             tasks=[{"name": "gym/X-v0"}],
             policy=policy,
+            learner={"compile": compiled},
             actors={"processes": processes, "steps": steps},
         )
 
     run = RunDirectory.create(settings(2))
-    assert RunDirectory.create(settings(5)).path == run.path
+    assert RunDirectory.create(settings(5, compiled=True)).path == run.path
     assert "processes: 5" in (run.path / "config.yaml").read_text()
     run.add_evaluation({})
     with pytest.raises(RunError, match=r"\(actors.steps: 100, now 200\)"):

@@ -133,3 +133,14 @@ def test_no_window_is_left_out_and_none_is_done_twice():
     for threads in range(1, 9):
         shares = native_attention._shares(starts, threads)
         assert [row for begin, end in shares for row in range(begin, end)] == list(range(5))
+
+
+def test_blocks_that_are_computed_again_have_the_same_gradients_to_the_bit():
+    torch.manual_seed(0)
+    policy, batch = Policy(CONFIG), collate(mixed())
+    results = []
+    for policy.transformer.checkpointing in (False, True):
+        policy.zero_grad()
+        policy(batch.tokens, batch.position, batch.timestep).square().sum().backward()
+        results.append([parameter.grad.clone() for parameter in policy.transformer.parameters()])
+    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))

@@ -85,7 +85,7 @@ def test_fault_decoding_takes_the_centre_of_a_bin():
 
 
 def test_fault_pixels_are_divided_by_four():
-    module, seen = PatchEmbedding(8, 32).eval(), []
+    module, seen = PatchEmbedding(8, 32).double().eval(), []  # PyTorch's kernels, which ours are held against
     module.stem.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     module(torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 16, 16, 3), torch.zeros(2, 2, 2).long())
     assert seen[0][0].unique().tolist() == [-0.25]

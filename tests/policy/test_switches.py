@@ -86,16 +86,16 @@ def test_stochastic_depth_skips_rows_in_training_only(attention_steps):
 
 def test_a_skipped_part_is_as_if_it_were_not_there():
     model = policy(stochastic_depth=0.5)
-    x = torch.randn(2, 5, 32, dtype=torch.float64)
-    turn = model.transformer.cos[:5].double()[:, None, None], model.transformer.sin[:5].double()[:, None, None]
-    share = torch.tensor([[0.0, 1.0], [1.0, 0.0]], dtype=torch.float64).view(2, 2, 1, 1)
+    x = torch.randn(2 * 5, 32, dtype=torch.float64)  # two windows of five tokens
+    turn = [each[:5].double().repeat(2, 1)[:, None, None] for each in (model.transformer.cos, model.transformer.sin)]
+    share = torch.tensor([[0.0, 1.0], [1.0, 0.0]], dtype=torch.float64).repeat_interleave(5, 1).unsqueeze(-1)
     block = model.transformer.blocks[0]
     with torch.no_grad():
-        both = block(x, *turn, None, share=share)
-        assert torch.allclose(both[0], (x + block.feedforward(x))[0])
-        whole = block(x, *turn, None)
+        both = block(x, *turn, 2, None, share=share)
+        assert torch.allclose(both[:5], (x + block.feedforward(x))[:5])
+        whole = block(x, *turn, 2, None)
         share.fill_(1.0)
-        assert torch.allclose(block(x, *turn, None, share=share), whole)
+        assert torch.allclose(block(x, *turn, 2, None, share=share), whole)
 
 
 def test_untied_tables_learn_apart():
