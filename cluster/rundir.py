@@ -53,6 +53,11 @@ class DiskFull(RunError):
     """There is no room to write."""
 
 
+def without_sizes(changes: list[str]) -> list[str]:
+    """Of what `difference` found, what makes another run: not how large the machine is, nor what it costs there."""
+    return [change for change in changes if change.split(":")[0] not in SIZES]
+
+
 class RunDirectory:
     """One run's directory. `create` makes or resumes it, `open` reads one that exists."""
 
@@ -74,7 +79,7 @@ class RunDirectory:
         file = run.path / "config.yaml"
         if file.exists():
             changes = difference(read_yaml(file), config.model_dump(mode="json"))
-            others = [change for change in changes if change.split(":")[0] not in SIZES]
+            others = without_sizes(changes)
             if others and run.begun():
                 more = f"; {len(others) - SHOWN} more" if len(others) > SHOWN else ""
                 raise RunError(

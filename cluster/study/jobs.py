@@ -9,7 +9,7 @@ from pathlib import Path
 from cluster.comparing import files as comparison_files
 from cluster.config import FinetuneConfig, PretrainConfig
 from cluster.config_files import difference, load
-from cluster.rundir import RunDirectory, writing
+from cluster.rundir import RunDirectory, without_sizes, writing
 from cluster.study.config import StudyConfig
 from policy.errors import OcelotError
 
@@ -74,7 +74,7 @@ class Job:
             row = Row(**json.loads(self.row_file.read_text()))
         except (ValueError, TypeError) as error:
             raise StudyError(f"{self.row_file} cannot be read ({error}); delete it to do that run again") from None
-        if changes := difference(row.config, self.config.model_dump(mode="json")):
+        if changes := without_sizes(difference(row.config, self.config.model_dump(mode="json"))):
             raise StudyError(
                 f"{self.row_file} is of a run with other settings ({'; '.join(changes[:4])}); give the study other "
                 "folders (folder, results), or delete that row and its run"

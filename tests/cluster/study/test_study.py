@@ -109,6 +109,10 @@ def test_rows_of_other_settings_are_refused(folder):
     job = jobs(study_config(file), folder)[0]
     job.fail(OcelotError("no"))
     assert job.row().status == "failed"
+    noted = json.loads(job.row_file.read_text())
+    del noted["config"]["learner"]["compile"]  # of a time when there was no such setting
+    job.row_file.write_text(json.dumps(noted))
+    assert job.row().status == "failed"
     write(
         folder / "pretrain.yaml", changed(PRETRAIN, run__updates=5, evaluation=EVALUATED) | {"tasks": PRETRAIN["tasks"]}
     )
