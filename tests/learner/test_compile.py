@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ LESS = {"accumulation": 2, "checkpointing": True}
 ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.timeout(600)  # where nothing is compiled yet, and cores have other work
-needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+THERE = shutil.which("g++") is not None and (Path(sysconfig.get_path("include")) / "Python.h").exists()
+needs_compiler = pytest.mark.skipif(not THERE, reason="needs g++ and Python's headers")
 
 
 def scenarios(workers: Workers, folder: Path) -> list[tuple[list[dict[str, float]], dict[str, torch.Tensor]]]:
