@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -161,6 +162,18 @@ def draw() -> Draw | None:
     """What draws tokens; None: nothing here does."""
     library = load()
     return None if library is None else Draw(library)
+
+
+@functools.cache
+def by_format(name: str, arguments: tuple[Any, ...], result: Any = None) -> dict[torch.dtype, Any] | None:
+    """The function of that name for each number format, with ctypes' types; None where there are none."""
+    library = load()
+    if library is None:
+        return None
+    found = {dtype: getattr(library, f"{name}_{text}") for dtype, text in DTYPES.items()}
+    for function in found.values():
+        function.argtypes, function.restype = list(arguments), result
+    return found
 
 
 @functools.cache

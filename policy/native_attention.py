@@ -164,15 +164,6 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="attention")
 
 
-@functools.cache
 def _kernels() -> dict[torch.dtype, Any] | None:
     """By number format; None where there are none."""
-    library = native.load()
-    if library is None:
-        return None
-    pointer, number = ctypes.c_void_p, ctypes.c_int64
-    kernels = {dtype: getattr(library, f"attention_{name}") for dtype, name in native.DTYPES.items()}
-    for kernel in kernels.values():
-        kernel.argtypes = [pointer] * 8 + [number] * 3
-        kernel.restype = ctypes.c_int
-    return kernels
+    return native.by_format("attention", (ctypes.c_void_p,) * 8 + (ctypes.c_int64,) * 3, ctypes.c_int)

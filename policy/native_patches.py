@@ -1,7 +1,6 @@
 """Group normalisation and GELU as one, between the convolutions of image patches (`policy/native_patches.c`)."""
 
 import ctypes
-import functools
 from typing import Any
 
 import torch
@@ -89,15 +88,6 @@ def _run(
     )
 
 
-@functools.cache
 def _kernels() -> dict[torch.dtype, Any] | None:
     """By number format; None where there are none."""
-    library = native.load()
-    if library is None:
-        return None
-    pointer, number = ctypes.c_void_p, ctypes.c_int64
-    kernels = {dtype: getattr(library, f"norm_gelu_{name}") for dtype, name in native.DTYPES.items()}
-    for kernel in kernels.values():
-        kernel.argtypes = [pointer] * 8 + [number] * 4 + [ctypes.c_float]
-        kernel.restype = None
-    return kernels
+    return native.by_format("norm_gelu", (ctypes.c_void_p,) * 8 + (ctypes.c_int64,) * 4 + (ctypes.c_float,))
