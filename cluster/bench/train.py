@@ -75,7 +75,8 @@ def _size(size: str, config: PolicyConfig, count: int, seconds: float, repeats: 
             print("transformers is not installed, so there is no GPT-2 to hold against: pip install 'ocelot[bench]'")
     rates: dict[tuple[str, str], list[float]] = {}
     for some in [makers] if device == "cpu" else [{key: make} for key, make in makers.items()]:
-        updates = {key: make() for key, make in some.items()}
+        updates: dict[tuple[str, str], Update] = {}  # those before are let go of first: a GPU has room for one
+        updates |= {key: make() for key, make in some.items()}
         work = {key: _tokens(images if key[0] == IMAGES else drawn) for key in updates}
         rates |= take_turns(updates, work, seconds, repeats, device)
     for precision in PRECISIONS:
