@@ -13,7 +13,7 @@ from actors.errors import ActionError, EnvironmentFailed, TaskError
 from actors.nesting import Observations, Parts, unstack
 from actors.spaces import describe
 from policy.layout import Layout
-from policy.spaces import pick
+from policy.spaces import difference, pick
 
 log = logging.getLogger(__name__)
 
@@ -264,11 +264,11 @@ class Environments:
             ("observations", env.observation_space, self.layout.observation),
             ("actions", env.action_space, self.layout.action),
         ):
-            if describe(space, task) != known:
+            found = describe(space, task)
+            if found != known:
                 raise TaskError(
-                    f"{task}: its {kind} are not those that the policy was made for: {_short(str(known))}, now "
-                    f"{_short(str(describe(space, task)))}; install the version of the environment that it was trained "
-                    "with"
+                    f"{task}: its {kind} are not those that the policy was made for: {difference(known, found)}; "
+                    "install the versions of the environment and of ocelot that it was trained with, or pretrain anew"
                 )
 
 

@@ -16,7 +16,7 @@ from policy.errors import CheckpointError
 from policy.layout import Layout
 from policy.model import Policy
 from policy.returns import ReturnScale
-from policy.spaces import leaves
+from policy.spaces import difference, leaves
 from policy.text import TextTokenizer
 from policy.vocabulary import VOCABULARIES
 
@@ -76,8 +76,8 @@ def from_checkpoint(folder: Path, tasks: Sequence[TaskConfig]) -> Start:
         known = loaded.layouts.get(task)
         if known is not None and known.to_json() != layout.to_json():
             raise CheckpointError(
-                f"{folder} was made for another layout of {task}: {_difference(known, layout)}; install the version of "
-                "the environment that it was trained with, or pretrain anew"
+                f"{folder} was made for another layout of {task}: {_difference(known, layout)}; install the versions "
+                "of the environment and of ocelot that it was trained with, or pretrain anew"
             )
     layouts = loaded.layouts | found
     scales = {task: ReturnScale(low, high) for task, (low, high) in loaded.extra.get("return_scales", {}).items()}
@@ -162,4 +162,6 @@ def _return_scale(task: TaskConfig, layout: Layout, known: ReturnScale | None) -
 def _difference(known: Layout, now: Layout) -> str:
     one, other = known.to_json(), now.to_json()
     key = next(key for key in one if one[key] != other[key])
-    return f"its {key} was {str(one[key])[:200]}, is {str(other[key])[:200]}"
+    if key in ("observation", "action"):
+        return f"of its {key}, {difference(one[key], other[key])}"
+    return f"its {key} was {one[key]}, is now {other[key]}"

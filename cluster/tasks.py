@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
-from policy.spaces import leaves
+from policy.spaces import in_words, leaves
 
 
 def known_tasks() -> list[str]:
@@ -71,7 +69,7 @@ def task_lines(description: dict[str, Any]) -> Iterator[str]:
     yield description["task"]
     for part in ("observation", "action"):
         for name, space in leaves(description[part]):
-            yield f"  {part}{f' {name}' if name else ''}: {_space(space)}"
+            yield f"  {part}{f' {name}' if name else ''}: {in_words(space)}"
     parts = {"text": description["text_tokens"], "image patches": description["patches"]}
     kinds = [f"{count} {kind}" for kind, count in parts.items() if count]
     observed = f"{description['observation_tokens']} observation"
@@ -89,19 +87,3 @@ def task_lines(description: dict[str, Any]) -> Iterator[str]:
     yield f"  mean returns that score 0 and 1: random {reference['random']:.1f}, expert {reference['expert']:.1f}"
     if reference["published"]:
         yield f"  they were not measured here but published, under another protocol: {reference['published']}"
-
-
-def _space(space: dict[str, Any]) -> str:
-    match space["kind"]:
-        case "box":
-            return f"box of shape {tuple(space['shape'])}, from {min(space['low']):g} to {max(space['high']):g}"
-        case "discrete":
-            return f"one of {space['n']}"
-        case "multi_discrete":
-            choices = np.asarray(space["nvec"])
-            counts = " or ".join(map(str, np.unique(choices)))
-            return f"{choices.size} values in shape {choices.shape}, each one of {counts}"
-        case "multi_binary":
-            return f"{space['n']} bits"
-        case _:
-            return f"{space['kind']} of at most {space['max_length']} characters"

@@ -10,6 +10,8 @@ index; a leaf's name joins them with "/".
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from policy.errors import SpaceError
 
 Description = dict[str, Any]
@@ -50,6 +52,37 @@ def build(description: Description, parts: dict[str, Any], path: str = "") -> An
             for index, space in enumerate(description["spaces"])
         )
     return parts[path]
+
+
+def in_words(leaf: Description) -> str:
+    """A description without parts of its own, for people."""
+    match leaf["kind"]:
+        case "box":
+            return f"box of shape {tuple(leaf['shape'])}, from {min(leaf['low']):g} to {max(leaf['high']):g}"
+        case "discrete":
+            return f"one of {leaf['n']}"
+        case "multi_discrete":
+            choices = np.asarray(leaf["nvec"])
+            counts = " or ".join(map(str, np.unique(choices)))
+            return f"{choices.size} values in shape {choices.shape}, each one of {counts}"
+        case "multi_binary":
+            return f"{leaf['n']} bits"
+        case _:
+            return f"{leaf['kind']} of at most {leaf['max_length']} characters"
+
+
+def difference(before: Description, now: Description) -> str:
+    """The first leaf in which two descriptions that are not equal differ, in words."""
+    one, other = dict(leaves(before)), dict(leaves(now))
+    if one.keys() != other.keys():
+        return f"it had the keys {sorted(one)}, now {sorted(other)}"
+    for name, leaf in one.items():
+        if leaf != other[name]:
+            said = in_words(leaf), in_words(other[name])
+            if said[0] == said[1]:  # words leave out most bounds, a dtype and where counting starts
+                said = f"{leaf}"[:200], f"{other[name]}"[:200]
+            return f"{f'key {name!r}' if name else 'it'} was {said[0]}, is now {said[1]}"
+    return "its parts are the same, nested in another way"
 
 
 def refuse(task: str, name: str, why: str) -> SpaceError:

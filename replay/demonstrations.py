@@ -57,7 +57,7 @@ class Demonstrations:
             if wrong:
                 raise DatasetError(
                     f"dataset '{dataset_id}' was not made for {layout.task}: in its {part} space {wrong}. "
-                    f"Name a dataset that was recorded on {layout.task}"
+                    f"Name a dataset that was recorded on {layout.task} as it is now, or record one anew"
                 )
         try:
             metadata = self._dataset.storage.get_episode_metadata(self._dataset.episode_indices)

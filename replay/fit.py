@@ -64,8 +64,14 @@ def _leaf_mismatch(description: Description, space: Any, where: str) -> str | No
         found_range, wanted_range = (int(space.start), int(space.n)), (description["start"], description["n"])
         if found_range != wanted_range:
             return f"{where} has (start, n) {found_range}, the task has {wanted_range}"
-    elif kind == "multi_discrete" and np.asarray(space.nvec).tolist() != np.asarray(description["nvec"]).tolist():
-        return f"{where} has nvec {np.asarray(space.nvec).tolist()}, the task has {description['nvec']}"
+    elif kind == "multi_discrete":
+        counts, wanted = np.asarray(space.nvec), np.asarray(description["nvec"])
+        if counts.shape != wanted.shape:
+            return f"{where} has shape {counts.shape}, the task has {wanted.shape}"
+        if (counts != wanted).any():
+            first = np.argwhere(counts != wanted)[0].tolist()
+            had, has = counts[tuple(first)], wanted[tuple(first)]
+            return f"{where} has {had} values at element {first}, the task has {has}"
     elif kind == "multi_binary" and tuple(space.shape) != tuple(np.atleast_1d(description["n"]).tolist()):
         return f"{where} has shape {tuple(space.shape)}, the task has {description['n']}"
     return None

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from actors import domains
+from actors.domains import babyai
 from actors.environments import Environments
 from actors.errors import TaskError
 from actors.spaces import describe
@@ -46,8 +47,8 @@ STEP_TOKENS = {
     "control/cartpole-swingup": 5 + 1 + 1,
     "atari/boxing": 20 + 1 + 1,
     "atari/breakout-grey": 4 * 36 + 1 + 1,
-    "babyai/BossLevel": 72 + 7 * 7 * 3 + 1 + 1 + 1,
-    "babyai/GoToLocal": 32 + 7 * 7 * 3 + 1 + 1 + 1,
+    "babyai/BossLevel": 72 + 7 * 7 + 1 + 1 + 1,
+    "babyai/GoToLocal": 32 + 7 * 7 + 1 + 1 + 1,
     "babyai/GoToLocal-rendered": 32 + 7 * 7 + 1 + 1 + 1,
     "control-pixels/cheetah-run": 16 + 1 + 6,
     "metaworld/reach-v3": 39 + 1 + 4,
@@ -100,6 +101,44 @@ def test_one_environment_repeats_itself_and_keeps_to_its_spaces(task):
         for (name, part), (_, part_again) in zip(one, other, strict=True):
             np.testing.assert_array_equal(part, part_again, err_msg=name)
     env.close()
+
+
+@pytest.mark.parametrize("level", ["GoToLocal", "BossLevel"])
+def test_a_cell_of_babyai_holds_what_minigrid_shows(level):
+    with closing(domains.make(f"babyai/{level}")) as env:
+        env.action_space.seed(0)
+        seen = set()
+        for seed in range(5):
+            observation, _ = env.reset(seed=seed)
+            for _ in range(40):
+                image = observation["image"]
+                assert (image.dtype, image.shape) == (np.int64, (7, 7))
+                shown = env.unwrapped.gen_obs()["image"]
+                np.testing.assert_array_equal(np.stack(np.unravel_index(image, babyai.CELLS), axis=-1), shown)
+                seen |= set(image.flat)
+                observation, _, terminated, truncated, _ = env.step(env.action_space.sample())
+                if terminated or truncated:
+                    break
+    assert len(seen) > 10
+
+
+def test_every_cell_of_babyai_has_a_number_of_its_own():
+    with closing(domains.make("babyai/GoToLocal")) as env:
+        count = babyai.OBJECTS * babyai.COLOURS * babyai.STATES
+        np.testing.assert_array_equal(env.observation_space["image"].nvec, np.full((7, 7), count))
+        cells = np.stack(np.unravel_index(np.arange(count), babyai.CELLS), axis=-1).astype(np.uint8)
+        numbers = env.observation({"image": cells[None]})["image"]
+        np.testing.assert_array_equal(numbers, np.arange(count)[None])
+        o, c, s = cells.astype(int).T
+        np.testing.assert_array_equal(numbers[0], (o * babyai.COLOURS + c) * babyai.STATES + s)
+        with pytest.raises(ValueError, match="invalid entry"):  # an object that minigrid has not had so far
+            env.observation({"image": np.full((7, 7, 3), [babyai.OBJECTS, 0, 0], dtype=np.uint8)})
+
+
+def test_babyai_numbers_cells_as_minigrid_does():
+    from minigrid.core.constants import COLOR_TO_IDX, OBJECT_TO_IDX
+
+    assert (len(OBJECT_TO_IDX), len(COLOR_TO_IDX)) == (babyai.OBJECTS, babyai.COLOURS)
 
 
 @pytest.mark.timeout(120)

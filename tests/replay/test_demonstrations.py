@@ -145,6 +145,22 @@ def test_another_tasks_dataset_is_refused(minari_home, observation, action, mess
         next(load("test/other-v0", layout(observation, action)))
 
 
+@pytest.mark.parametrize(
+    ("observation", "message"),
+    [
+        (
+            spaces.MultiDiscrete(np.full((7, 7), 264)),
+            r"has shape \(7, 7, 3\), the task has \(7, 7\)\. .*record one anew",
+        ),
+        (spaces.MultiDiscrete(np.full((7, 7, 3), [11, 6, 5])), r"has 4 values at element \[0, 0, 2\], the task has 5"),
+    ],
+)
+def test_a_dataset_of_a_task_that_has_changed_since_is_refused(minari_home, observation, message):
+    record("test/old-v0", spaces.MultiDiscrete(np.full((7, 7, 3), [11, 6, 4])), spaces.Discrete(3))
+    with pytest.raises(DatasetError, match=message):
+        next(load("test/old-v0", layout(observation, spaces.Discrete(3))))
+
+
 @pytest.mark.parametrize("keep", [0.0, 0.3, 0.9])
 def test_a_truncated_file_is_refused(minari_home, keep):
     record("test/cut-v0", BOX, spaces.Discrete(3), lengths=[50] * 10)
