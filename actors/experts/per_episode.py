@@ -36,7 +36,7 @@ def distracted(begin: Callable[[gymnasium.Env], Player], share: float, seed: int
     """Players of whose actions a share is drawn uniformly instead.
 
     Args:
-        begin: makes the player of an environment; its actions are one choice or bounded numbers.
+        begin: makes the player of an environment; its actions are one choice.
         share: in [0, 1].
         seed: of the draws.
     """
@@ -49,10 +49,8 @@ def distracted(begin: Callable[[gymnasium.Env], Player], share: float, seed: int
             planned = plan()  # at every step, for some follow what was done from their last plan
             if generator.random() >= share:
                 return planned
-            if isinstance(space, gymnasium.spaces.Discrete):
-                return space.start + generator.integers(space.n)
-            assert isinstance(space, gymnasium.spaces.Box)
-            return generator.uniform(space.low, space.high).astype(space.dtype)
+            assert isinstance(space, gymnasium.spaces.Discrete)
+            return space.start + generator.integers(space.n)
 
         return act
 

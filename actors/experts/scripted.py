@@ -28,9 +28,9 @@ def scripted(task: str) -> Make | None:
     return None if find is None else find(name)
 
 
-DISTRACTED = {"babyai/GoToLocal": 0.8, "control/reacher-easy": 0.93}
+DISTRACTED = {"babyai/GoToLocal": 0.8}
 """Tasks whose medium player is the scripted expert with this share of its actions drawn uniformly, so that it scores
-about half of it: networks here do not read missions, and learn to reach in hours only."""
+about half of it: networks here do not read missions."""
 
 
 def scripted_medium(task: str) -> Callable[[int], Expert] | None:

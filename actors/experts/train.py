@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from actors import domains, rendering
-from actors.experts import cem, files
+from actors.experts import cem, dagger, files
 from actors.experts.judging import STOPPING_EPISODES, Progress, Stopped, episodes_of, not_reached, returns_of
 from actors.experts.network import Network
 from actors.experts.players import image_shape, network_sizes
@@ -25,9 +25,11 @@ UPDATES_A_CHECKPOINT = 10
 UPDATES_AN_EVALUATION = 10
 EVALUATED_EPISODES = 5
 
-ALGORITHMS = ("ppo", "sac", "dqn", "cem")
+ALGORITHMS = ("ppo", "sac", "dqn", "cem", "dagger")
 NETWORKS = ("nature2015", "nips2013")
 """Of DQN, for images."""
+SEARCHES = {cem.NAME: cem.search, dagger.NAME: dagger.search}
+"""What does not go through RLlib."""
 
 
 def train(
@@ -57,7 +59,8 @@ def train(
         seed: of environments, first weights and exploration.
         folder: where to write; the person's own folder of experts if None.
         progress: called after every update.
-        algorithm: of `ALGORITHMS`; if None, `default_algorithm`. `cem` is a search for a linear player of numbers.
+        algorithm: of `ALGORITHMS`; if None, `default_algorithm`. `cem` is a search for a linear player of numbers,
+            `dagger` learns from the scripted expert.
         network: of `NETWORKS`; DQN's, where it sees images.
         stop: asked after every update; true to stop there.
 
@@ -140,8 +143,8 @@ def _run(
     stop: Callable[[], object],
 ) -> tuple[Network, int]:
     """Trains until the return or the number of steps is reached; (network, environment steps)."""
-    if name == cem.NAME:
-        return cem.search(layout, until_return, max_env_steps, seed, state, progress, stop)
+    if name in SEARCHES:
+        return SEARCHES[name](layout, until_return, max_env_steps, seed, state, progress, stop)
     # RLlib imports dm_control, which without this looks for a display and warns that there is none.
     with rendering.unneeded():
         from actors.experts import rllib

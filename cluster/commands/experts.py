@@ -23,7 +23,7 @@ def train(
     max_env_steps: Annotated[int, typer.Option(help="Stop after so many environment steps.")] = 300_000,
     algorithm: Annotated[
         str | None,
-        typer.Option(help="ppo, sac, dqn or cem; one of the first three by actions and observations if left out."),
+        typer.Option(help="ppo, sac, dqn, cem or dagger; one of the first three if left out, by spaces."),
     ] = None,
     network: Annotated[str, typer.Option(help="DQN's for images: nature2015 or nips2013.")] = "nature2015",
     seed: Seed = 0,
