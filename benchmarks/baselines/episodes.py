@@ -22,7 +22,7 @@ LIBRARIES = ("torch", "numpy", "gymnasium", "minari", "d3rlpy", "ray", "dm-contr
 def arguments(description: str | None) -> argparse.ArgumentParser:
     """The options that all scripts have."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("task", help="gym/CartPole-v1, gym/Acrobot-v1, gym/Pendulum-v1 or control/cartpole-swingup")
+    parser.add_argument("task", help="a task of gym/, control/, metaworld/ or babyai/")
     parser.add_argument("--quality", default="medium")
     parser.add_argument("--seconds", type=float, default=120.0, help="CPU time of training")
     parser.add_argument("--episodes", type=int, default=50, help="of the evaluation")
@@ -44,7 +44,37 @@ def make(task: str) -> gymnasium.Env:
         return gymnasium.make(name)
     if domain == "control":
         return gymnasium.wrappers.FlattenObservation(Control(*name.split("-", 1)))
-    raise SystemExit(f"{task}: the baselines play gym/ and control/ tasks")
+    from actors import domains  # Ocelot's own wrappers of these two; the repository's root must be on PYTHONPATH
+
+    if domain == "metaworld":
+        return domains.make(task)
+    if domain == "babyai":
+        env = domains.make(task)
+        numbers = cells(env.reset(seed=0)[0]["image"][None]).shape[1] + DIRECTIONS + len(WORDS)
+        box = gymnasium.spaces.Box(-np.inf, np.inf, (numbers,), np.float32)
+        return gymnasium.wrappers.TransformObservation(env, lambda seen: told([seen])[0], box)
+    raise SystemExit(f"{task}: the baselines play gym/, control/, metaworld/ and babyai/ tasks")
+
+
+WORDS = ("a", "the", "red", "green", "blue", "purple", "yellow", "grey", "ball", "box", "key", "door")
+"""Of BabyAI's missions with one place to go to."""
+DIRECTIONS = 4
+
+
+def cells(images: np.ndarray) -> np.ndarray:
+    """Ocelot's cells, int [n, 7, 7], for a perceptron: object, colour and state one-hot, float32 [n, numbers]."""
+    from actors.domains.babyai import CELLS
+
+    parts = [np.eye(size, dtype=np.float32)[part] for size, part in zip(CELLS, np.unravel_index(images, CELLS))]
+    return np.concatenate(parts, axis=-1).reshape(len(images), -1)
+
+
+def told(observations: list[dict[str, Any]]) -> np.ndarray:
+    """BabyAI's observations for a perceptron: cells, direction one-hot, and which words the mission has."""
+    direction = np.eye(DIRECTIONS, dtype=np.float32)[[int(seen["direction"]) for seen in observations]]
+    split = [str(seen["mission"]).split() for seen in observations]
+    mission = np.array([[word in mission for word in WORDS] for mission in split], dtype=np.float32)
+    return np.concatenate([cells(np.stack([seen["image"] for seen in observations])), direction, mission], axis=1)
 
 
 class Control(gymnasium.Env):
@@ -82,6 +112,9 @@ class Control(gymnasium.Env):
 
 def flat(observations: Any) -> np.ndarray:
     """A Minari episode's observations as float32 [steps, numbers]; keys in lexicographic order."""
+    if isinstance(observations, dict) and "mission" in observations:
+        count = len(observations["mission"])
+        return told([{key: value[step] for key, value in observations.items()} for step in range(count)])
     if isinstance(observations, dict):
         return np.concatenate([flat(observations[key]) for key in sorted(observations)], axis=1)
     values = np.asarray(observations, dtype=np.float32)

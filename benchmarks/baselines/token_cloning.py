@@ -29,7 +29,8 @@ def main() -> None:
     changed = dict(each.split("=", 1) for each in options.set)
     config = dataclasses.replace(POLICY, **{name: yaml.safe_load(value) for name, value in changed.items()})
     torch.set_num_threads(1)
-    task = TaskConfig(name=options.task, datasets=[dataset_id(options.task, options.quality)])
+    # Missions of BabyAI take five tokens; other tasks have no texts.
+    task = TaskConfig(name=options.task, datasets=[dataset_id(options.task, options.quality)], text_tokens=8)
     begin = fresh(config, [task], None, options.seed)
     settings = LearnerConfig(learning_rate=2e-3, warmup_updates=50, publish="average")
     learner = Learner(begin.model, begin.tasks, settings, Schedule([Entry("bc", batch=32)]), options.seed)
