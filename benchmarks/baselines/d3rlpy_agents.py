@@ -3,6 +3,8 @@
 Run it with d3rlpy's own environment; README.md says how.
 """
 
+import time
+
 import d3rlpy
 import gymnasium
 import minari
@@ -50,6 +52,8 @@ def main() -> None:
             show_progress=False,
         )
 
+    spent = time.process_time()
+
     def act(observation: np.ndarray) -> object:
         action = agent.predict(observation[None])[0]
         return int(action) if discrete else action
@@ -62,6 +66,7 @@ def main() -> None:
         library=f"d3rlpy {d3rlpy.__version__}",
         seed=options.seed,
         cpu_seconds=options.seconds,
+        cpu_seconds_with_online=round(spent),
         updates=updates,
         online_steps=options.online_steps,
         returns=returns,

@@ -65,7 +65,8 @@ def cells(images: np.ndarray) -> np.ndarray:
     """Ocelot's cells, int [n, 7, 7], for a perceptron: object, colour and state one-hot, float32 [n, numbers]."""
     from actors.domains.babyai import CELLS
 
-    parts = [np.eye(size, dtype=np.float32)[part] for size, part in zip(CELLS, np.unravel_index(images, CELLS))]
+    told_apart = zip(CELLS, np.unravel_index(images, CELLS), strict=True)
+    parts = [np.eye(size, dtype=np.float32)[part] for size, part in told_apart]
     return np.concatenate(parts, axis=-1).reshape(len(images), -1)
 
 
