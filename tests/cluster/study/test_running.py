@@ -98,6 +98,7 @@ def test_a_process_that_dies_is_a_run_that_failed(tmp_path):
 
 
 def test_ctrl_c_stops_all_of_them(tmp_path):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # scripts ignore it for what they run behind them
     runs = [Run("pretrained", tmp_path / group, ("nobody",), group) for group in ("one", "two")]
     for each in runs:
         each.folder.mkdir()
@@ -108,7 +109,10 @@ def test_ctrl_c_stops_all_of_them(tmp_path):
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=press, daemon=True).start()
-    with pytest.raises(KeyboardInterrupt):
-        do(Left(runs, runs), 2, lambda: False, lambda job: None)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            do(Left(runs, runs), 2, lambda: False, lambda job: None)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert all((each.folder / "pretrained stopped").exists() for each in runs)
     assert not any(each.is_done() for each in runs)
