@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from actors.experts.judging import STOPPING_EPISODES, Progress, Stopped, episodes_of, not_reached, returns_of
-from actors.experts.network import GAUSSIAN, Network
+from actors.experts.network import GAUSSIAN, LOG_STD, Network
 from actors.experts.players import network_sizes
 from policy.layout import Layout
 
@@ -22,8 +22,6 @@ DRAWN, KEPT, EPISODES = 24, 4, 4
 """Policies of a generation, the best of them that the next is drawn around, episodes that each plays."""
 LEAST, MORE, GENERATIONS = 0.02, 0.3, 10
 """Deviation added to that of the kept ones; MORE of it falls to nothing within so many generations, as in the paper."""
-LOG_STD = -1.0
-"""Of the players' actions."""
 
 
 @dataclass

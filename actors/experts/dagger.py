@@ -16,9 +16,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from actors.experts.judging import STOPPING_EPISODES, Progress, Stopped, not_reached, returns_of
-from actors.experts.network import CATEGORICAL, GAUSSIAN, Network
+from actors.experts.network import CATEGORICAL, GAUSSIAN, LOG_STD, Network
 from actors.experts.play import play
-from actors.experts.players import NetworkExpert, features, network_sizes
+from actors.experts.players import NetworkExpert, features, from_actions, network_sizes
 from actors.experts.scripted import scripted
 from actors.experts.types import Expert, ExpertError
 from policy.layout import Layout
@@ -29,8 +29,6 @@ EPISODES, UPDATES, BATCH = 2, 1000, 256
 """Of a round."""
 LEAST = 1e-3
 """Added to the deviation of each input, by which it is divided: some never change."""
-LOG_STD = -1.0
-"""Of the players' actions that are numbers."""
 
 
 class Student:
@@ -48,13 +46,8 @@ class Student:
 
     def act(self, observations: Any, environments: Sequence[gymnasium.Env], first: np.ndarray) -> Any:
         self.seen.append(features(self.network.layout.observation, observations))
-        space, answer = self.network.layout.action, self.expert.act(observations, environments, first)
-        if space["kind"] == "discrete":
-            self.answers.append(np.asarray(answer, dtype=np.int64) - space["start"])
-        else:
-            low, high = np.array(space["low"]), np.array(space["high"])
-            unit = (np.reshape(answer, (1, -1)) - low) / (high - low) * 2.0 - 1.0
-            self.answers.append(unit.astype(np.float32))
+        answer = self.expert.act(observations, environments, first)
+        self.answers.append(from_actions(self.network.layout.action, answer))
         return self.network.act(observations, environments, first)
 
 
@@ -95,14 +88,14 @@ def search(
         x, y = kept.pop("seen"), kept.pop("answers")
         model.load_state_dict(kept)
     optimiser = torch.optim.Adam(model.parameters(), LEARNING_RATE)
-    mean = -math.inf
+    network, mean = _network(model, kind, x), -math.inf
     while mean < (math.inf if until_return is None else until_return):
         if len(x) >= max_env_steps:
             if until_return is None:
                 break
             raise not_reached(layout, mean, until_return, len(x))
         own = seed + len(x)  # of a round, also where it is the first after an interruption
-        student = Student(NetworkExpert(NAME, _network(model, kind, x), layout, own), make())
+        student = Student(NetworkExpert(NAME, network, layout, own), make())
         for _ in play(student, layout, EPISODES, own):
             pass
         x = torch.cat([x, torch.from_numpy(np.concatenate(student.seen))])
@@ -115,7 +108,8 @@ def search(
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-        mean = float(np.mean(returns_of(_network(model, kind, x), layout, STOPPING_EPISODES, seed)))
+        network = _network(model, kind, x)
+        mean = float(np.mean(returns_of(network, layout, STOPPING_EPISODES, seed)))
         state.mkdir(parents=True, exist_ok=True)
         save_file({**model.state_dict(), "seen": x, "answers": y}, state / "search.partial")
         (state / "search.partial").replace(file)
@@ -123,7 +117,7 @@ def search(
         progress(Progress(len(x), max_env_steps, mean, metrics))
         if stop():
             raise Stopped
-    return _network(model, kind, x), len(x)
+    return network, len(x)
 
 
 def _spread(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

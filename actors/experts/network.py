@@ -16,6 +16,8 @@ from safetensors.numpy import save_file
 from actors.experts.types import ExpertError
 
 CATEGORICAL, GAUSSIAN, SQUASHED, GREEDY = "categorical", "gaussian", "squashed", "greedy"
+LOG_STD = -1.0
+"""Of the actions of players whose training does not learn it."""
 
 Weights = tuple[tuple[np.ndarray, np.ndarray], ...]
 

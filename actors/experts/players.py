@@ -82,6 +82,15 @@ def to_actions(space: Description, draws: np.ndarray) -> np.ndarray:
     return actions.reshape(len(draws), *space["shape"]).astype(space["dtype"])
 
 
+def from_actions(space: Description, actions: np.ndarray) -> np.ndarray:
+    """The inverse of `to_actions`: choices int64 [n], or numbers float32 [n, actions], as a network draws them."""
+    if space["kind"] == "discrete":
+        return np.asarray(actions, dtype=np.int64) - space["start"]
+    low, high = np.array(space["low"]), np.array(space["high"])
+    flat = np.reshape(actions, (len(actions), -1))
+    return ((flat - low.reshape(-1)) / (high - low).reshape(-1) * 2.0 - 1.0).astype(np.float32)
+
+
 def features(description: Description, observations: Any) -> np.ndarray:
     """What a network sees of n observations: an image uint8 [n, height, width, channels], else as `flatten`."""
     shape = image_shape(description)

@@ -1,11 +1,13 @@
 """Learning from the scripted expert: it finds a player, goes on where it was stopped, and says when it cannot."""
 
+import numpy as np
 import pytest
 
 from actors import domains
 from actors.experts import files
 from actors.experts.judging import Stopped, returns_of
 from actors.experts.network import CATEGORICAL, GAUSSIAN, Network
+from actors.experts.players import from_actions, to_actions
 from actors.experts.train import train
 from actors.experts.types import ExpertError
 
@@ -46,3 +48,12 @@ def test_it_learns_numbers_and_goes_on_where_it_was_stopped(tmp_path):
 def test_a_task_without_a_scripted_expert_is_refused(tmp_path):
     with pytest.raises(ExpertError, match="it has no scripted expert to learn from"):
         learn(tmp_path, "gym/InvertedPendulum-v5")
+
+
+@pytest.mark.parametrize("task", [POLE, "gym/Pendulum-v1", "control/reacher-easy"])
+def test_an_experts_actions_come_back_from_a_networks_units(task):
+    space = domains.task_layout(task).action
+    draws = np.array([0, 1, 1]) if space["kind"] == "discrete" else np.linspace(-1, 1, 3)[:, None]
+    actions = to_actions(space, np.repeat(draws, np.prod(space["shape"]), axis=1) if draws.ndim == 2 else draws)
+    np.testing.assert_allclose(to_actions(space, from_actions(space, actions)), actions, atol=1e-6)
+    np.testing.assert_allclose(from_actions(space, actions).reshape(3, -1)[:, 0], draws.reshape(3), atol=1e-6)
