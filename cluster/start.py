@@ -129,6 +129,7 @@ def _layouts(
             tokenizer,
             task.text_tokens,
             task.image_size,
+            config.vectors,
         )
     return layouts, tokenizer
 

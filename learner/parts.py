@@ -9,6 +9,7 @@ from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
 from policy.model import Policy
 from policy.patches import Patches
+from policy.vectors import Vectors
 from replay.batch import Batch
 
 
@@ -26,7 +27,7 @@ def hidden(policy: Policy, batch: Batch, wanted: torch.Tensor, parts: int) -> to
     """
     rows = len(batch.tokens)
     if min(parts, rows) == 1:
-        return policy(batch.tokens, batch.position, batch.timestep, batch.patches, batch.prompt, wanted=wanted)
+        return policy(batch.tokens, batch.position, batch.timestep, batch.patches, batch.prompt, wanted, batch.vectors)
     found = []
     for own in torch.arange(rows).tensor_split(min(parts, rows)):
         arguments = _rows(batch, wanted, int(own[0]), int(own[-1]) + 1)
@@ -39,7 +40,9 @@ def hidden(policy: Policy, batch: Batch, wanted: torch.Tensor, parts: int) -> to
     return torch.cat(found)
 
 
-def _rows(batch: Batch, wanted: torch.Tensor, start: int, stop: int) -> tuple[torch.Tensor | Patches | None, ...]:
+def _rows(
+    batch: Batch, wanted: torch.Tensor, start: int, stop: int
+) -> tuple[torch.Tensor | Patches | Vectors | None, ...]:
     """What `Policy.forward` takes of the rows [start, stop)."""
     width = batch.tokens.shape[1]
     first, end = start * width, stop * width
@@ -52,4 +55,5 @@ def _rows(batch: Batch, wanted: torch.Tensor, start: int, stop: int) -> tuple[to
         Patches(batch.patches.pixels[shown], batch.patches.at[shown] - first, batch.patches.intervals[shown]),
         None if batch.prompt is None else batch.prompt[rows],
         wanted[(wanted >= first) & (wanted < end)] - first,
+        batch.vectors.between(first, end),
     )

@@ -7,6 +7,7 @@ import numpy as np
 from policy.context import fitting_steps
 from policy.images import PATCH
 from policy.types import ActRequest
+from policy.vectors import places
 from policy.vocabulary import DEFAULT
 
 
@@ -36,14 +37,14 @@ def check(request: ActRequest, context: int) -> Timestep:
         raise ValueError(f"{who}: legal ranges {request.legal.tolist()} are empty or outside the vocabulary")
     if min(request.slots) < 0:
         raise ValueError(f"{who}: slot {min(request.slots)} does not exist; slots count from 0")
-    if request.tokens.min() < 0 or request.tokens.max() >= DEFAULT.size or not request.temperature >= 0:
+    if request.tokens.min() < 0 or request.tokens.max() >= DEFAULT.elements.stop or not request.temperature >= 0:
         raise ValueError(f"{who}: tokens outside the vocabulary, or temperature {request.temperature}")
-    separator = request.tokens.shape[1] + request.with_return
+    separator = places(request.tokens[0]) + request.with_return
     size = separator + 1 + len(request.legal)
     prompt = 0
     _check_images(request, who)
     if request.prompt is not None:
-        _check_prompt(request, size, who)
+        _check_prompt(request, who)
         prompt = request.prompt.shape[1] if request.reset.any() else 0
     fitting_steps(context, size, who, prompt)
     return Timestep(size, separator)
@@ -74,8 +75,9 @@ def _check_images(request: ActRequest, who: str) -> None:
         raise ValueError(f"{who}: patch_intervals of shape {shape}, they are [{patches.shape[1]}, 2, 2]")
 
 
-def _check_prompt(request: ActRequest, size: int, who: str) -> None:
+def _check_prompt(request: ActRequest, who: str) -> None:
     prompt, resets = request.prompt, int(request.reset.sum())
+    size = request.tokens.shape[1] + 1 + len(request.legal)
     assert prompt is not None
     if request.with_return:
         raise ValueError(f"{who}: a prompt does not go together with return tokens")
@@ -83,7 +85,7 @@ def _check_prompt(request: ActRequest, size: int, who: str) -> None:
         raise ValueError(
             f"{who}: a prompt of shape {prompt.shape} for {resets} rows that reset, {size} tokens a timestep"
         )
-    if prompt.size and (prompt.min() < 0 or prompt.max() >= DEFAULT.size):
+    if prompt.size and (prompt.min() < 0 or prompt.max() >= DEFAULT.elements.stop):
         raise ValueError(f"{who}: the prompt has tokens outside the vocabulary")
     places = int((prompt == DEFAULT.patch).sum())
     given = 0 if request.prompt_patches is None else int(np.prod(request.prompt_patches.shape[:3]))

@@ -38,6 +38,8 @@ class PolicyConfig:
     """Add features of a continuous token's value to its embedding: near bins are alike; false is Gato's table."""
     value_table: bool = False
     """Beside its value features, an observed number has a vector of its bin's own; false: the features alone."""
+    vectors: bool = False
+    """Numbers of an observation that follow each other are one token (`policy.vectors`); false: each its own (Gato)."""
     action_positions: str = "shared"
     """Position embedding of action tokens: shared (one for all) or none."""
     patch_channels: int = 64

@@ -5,6 +5,7 @@ import numpy as np
 from policy.context import next_start
 from policy.images import PATCH
 from policy.ragged import Images, Prompt, Rows
+from policy.vectors import VECTOR, merge
 from policy.vocabulary import DEFAULT
 
 
@@ -33,6 +34,8 @@ class Contexts:
         # images: uint8 [slots, context, 16, 16, 3] and int16 [slots, context, 2, 2].
         self.pixels: np.ndarray | None = None
         self.intervals: np.ndarray | None = None
+        # The same of a vector's numbers: int16 [slots, context, the longest].
+        self.bins: np.ndarray | None = None
 
     def begin(self, rows: Rows) -> None:
         """Episodes begin in the slots of the rows that reset."""
@@ -59,7 +62,7 @@ class Contexts:
             prompt = int(self.prompt[slot])
             start = next_start(before, step, self.tokens.shape[1] // size - prompt, self.attention_steps)
             dropped, length, front = (start - before) * size, int(self.length[slot]), prompt * size
-            for part in (self.tokens, self.pixels, self.intervals):
+            for part in (self.tokens, self.pixels, self.intervals, self.bins):
                 if part is not None:
                     part[slot, front : length - dropped] = part[slot, front + dropped : length].copy()
             self.length[slot], self.start[slot] = length - dropped, start
@@ -71,6 +74,9 @@ class Contexts:
         for images in rows.images:
             slots = rows.slots[images.rows]
             self._keep(slots, self.length[slots], rows.observation[images.rows], images)
+        for numbers in rows.numbers:
+            slots = rows.slots[numbers.rows]
+            self._keep_numbers(slots, self.length[slots], rows.observation[numbers.rows], numbers.bins)
         self.append(rows.slots, rows.observation, rows.observed)
         plain = rows.slots[~rows.with_return]
         self.append(plain, np.full((len(plain), 1), DEFAULT.separator))
@@ -95,8 +101,10 @@ class Contexts:
 
     def _put(self, slots: np.ndarray, prompt: Prompt) -> None:
         """Puts a prompt in front of empty contexts."""
-        n, steps = prompt.tokens.shape[:2]
-        flat = prompt.tokens.reshape(n, -1)  # [n, K * S]
+        n, steps, size = prompt.tokens.shape
+        merged, bins = merge(prompt.tokens.reshape(n * steps, size))
+        flat = merged.reshape(n, -1)  # [n, K * places]
+        self._keep_numbers(slots, self.length[slots], flat, bins)
         if prompt.pixels is not None and prompt.intervals is not None:
             pixels = prompt.pixels.reshape(n, -1, PATCH, PATCH, 3)  # [n, K * P, 16, 16, 3]
             images = Images(prompt.rows, pixels, np.tile(prompt.intervals, (steps, 1, 1)))
@@ -113,3 +121,20 @@ class Contexts:
         where = slots[row], first[row] + column
         self.pixels[where] = images.pixels.reshape(-1, PATCH, PATCH, 3)
         self.intervals[where] = np.tile(images.intervals, (len(slots), 1, 1))
+
+    def _keep_numbers(self, slots: np.ndarray, first: np.ndarray, tokens: np.ndarray, bins: np.ndarray) -> None:
+        """Keeps the numbers [.., V, E] of the vectors among tokens [n, width], which will stand from `first` on."""
+        longest = bins.shape[2]
+        if longest == 0:
+            return
+        before = 0 if self.bins is None else self.bins.shape[2]
+        if longest > before:
+            grown = np.full((*self.tokens.shape, longest), -1, dtype=np.int16)
+            if self.bins is not None:
+                grown[:, :, :before] = self.bins
+            self.bins = grown
+        assert self.bins is not None
+        row, column = np.nonzero(tokens == VECTOR)  # in the order of the vectors
+        where = slots[row], first[row] + column
+        self.bins[where] = -1
+        self.bins[(*where, slice(longest))] = bins.reshape(-1, longest)

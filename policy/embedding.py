@@ -8,16 +8,22 @@ from torch import nn
 from policy.config import PolicyConfig
 from policy.continuous import BINS
 from policy.patches import PatchEmbedding, Patches
+from policy.vectors import VectorEmbedding, Vectors
 from policy.vocabulary import DEFAULT
 
 POSITIONS = 512  # rows of the position table; the last one is shared by action tokens
 FREQUENCIES = 6
+SLOW = 2  # frequencies of vectors: with more, the noise of few demonstrations is learned by heart
 
 
-def value_features(bins: int = BINS) -> torch.Tensor:
-    """Features of each continuous bin's centre v: v itself and sinusoids of pi 2^k v / 2. float32 [bins, 13]."""
+def value_features(bins: int = BINS, frequencies: int = FREQUENCIES) -> torch.Tensor:
+    """Features of each continuous bin's centre v: v itself and sinusoids of pi 2^k v / 2.
+
+    Returns:
+        float32 [bins, 1 + 2 frequencies].
+    """
     centre = (2.0 * torch.arange(bins, dtype=torch.float64) + 1.0) / bins - 1.0  # [bins]
-    angle = centre[:, None] * (math.pi / 2.0 * 2.0 ** torch.arange(FREQUENCIES))  # [bins, frequencies]
+    angle = centre[:, None] * (math.pi / 2.0 * 2.0 ** torch.arange(frequencies))  # [bins, frequencies]
     return torch.cat([centre[:, None], angle.sin(), angle.cos()], dim=1).float()
 
 
@@ -43,11 +49,19 @@ class Embedding(nn.Module):
         for part in (self.text, self.table, self.position, *([self.out] if self.out else [])):
             nn.init.normal_(part.weight, std=0.02)
         self.patches = PatchEmbedding(config.width, config.patch_channels)
+        self.vectors = (
+            VectorEmbedding(config.width, config.feedforward, value_features(frequencies=SLOW))
+            if config.vectors
+            else None
+        )
         self.features: nn.Linear | None = None
         if config.value_features:
             self.features = nn.Linear(2 * FREQUENCIES + 1, config.width, bias=False)
             nn.init.normal_(self.features.weight, std=0.02)
             self.register_buffer("value", value_features(), persistent=False)
+            # An action's bins may be fewer: each is told by its own centre.
+            acted = torch.cat([value_features(config.action_bins), value_features()[config.action_bins :]])
+            self.register_buffer("acted", acted, persistent=False)
         self.features_alone = config.value_features and not config.value_table
         self.frozen: torch.Tensor | None = None
         self._wide: dict[tuple[int, int], torch.Tensor] = {}  # output vectors of a frozen policy, in float32
@@ -68,15 +82,27 @@ class Embedding(nn.Module):
         if self.features is None:
             return self.table.weight
         extra = self.features(self.value)  # [bins, width]
-        parts = [self.table.weight[:BINS] + extra, self.table.weight[BINS:]]
-        return torch.cat([*parts, extra] if self.features_alone else parts)
+        if not self.features_alone:
+            return torch.cat([self.table.weight[:BINS] + extra, self.table.weight[BINS:]])
+        acted = self.table.weight[:BINS] + self.features(self.acted)
+        return torch.cat([acted, self.table.weight[BINS:], extra])
 
-    def forward(self, tokens: torch.Tensor, position: torch.Tensor, patches: Patches | None = None) -> torch.Tensor:
+    def forward(
+        self,
+        tokens: torch.Tensor,
+        position: torch.Tensor,
+        patches: Patches | None = None,
+        vectors: Vectors | None = None,
+    ) -> torch.Tensor:
         """Ids and positions within the timestep (-1: an action), both int64 [B, T], to vectors [B, T, width].
 
-        At a patch token, the patch's vector stands in for the table's. Without `patches` there must be no such token.
+        At a patch token, the patch's vector stands in for the table's, at a vector's token that of its numbers. Without
+        `patches` or `vectors` there must be no such token.
         """
         start = DEFAULT.text.stop
+        numbers = vectors is not None and len(vectors.at) > 0
+        if numbers:
+            tokens = tokens.masked_fill(tokens >= DEFAULT.size, DEFAULT.pad)  # whatever has a row: it is replaced
         ids = (tokens - start).clamp(min=0)  # of text any, for now
         if self.features_alone:
             observed = (ids < BINS) & (position >= 0)
@@ -86,8 +112,13 @@ class Embedding(nn.Module):
         if len(text):
             x = x.flatten(0, 1).index_copy(0, text, self.text(tokens.flatten()[text])).view_as(x)
         if patches is not None and len(patches.at):
-            vectors = self.patches(patches.pixels, patches.intervals)  # [K, width]
-            x = x.flatten(0, 1).index_copy(0, patches.at, vectors.to(x.dtype)).view_as(x)
+            seen = self.patches(patches.pixels, patches.intervals)  # [K, width]
+            x = x.flatten(0, 1).index_copy(0, patches.at, seen.to(x.dtype)).view_as(x)
+        if vectors is not None and numbers:
+            if self.vectors is None:
+                raise ValueError("the tokens hold vectors of numbers, and the policy was made with vectors: false")
+            read = self.vectors(vectors.bins)  # [K, width]
+            x = x.flatten(0, 1).index_copy(0, vectors.at, read.to(x.dtype)).view_as(x)
         acting = position < 0
         where = position.clamp(max=POSITIONS - 2).masked_fill(acting, POSITIONS - 1)
         placed = self.position(where)

@@ -9,7 +9,7 @@ import torch
 from policy.cache import BlockCache, Cache
 from policy.contexts import Contexts
 from policy.model import Policy
-from policy.new_tokens import NewTokens, patches_among
+from policy.new_tokens import NewTokens, patches_among, vectors_among
 from policy.padded_passes import TOKENS_AT_ONCE, PaddedPasses
 
 
@@ -68,6 +68,6 @@ class Passes:
         for some in np.split(slots, np.flatnonzero(np.diff(number)) + 1):
             fed = NewTokens.of(self.contexts, some)
             count = len(fed.slots)
-            patches = patches_among(self.contexts, fed.tokens[:count].numpy(), fed.slots, fed.columns[:count].numpy())
-            hidden.append(model.extend_rows(fed, self.cache, patches))
+            real = self.contexts, fed.tokens[:count].numpy(), fed.slots, fed.columns[:count].numpy()
+            hidden.append(model.extend_rows(fed, self.cache, patches_among(*real), vectors_among(*real)))
         return hidden[0] if len(hidden) == 1 else torch.cat(hidden), len(hidden)

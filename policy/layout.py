@@ -16,7 +16,8 @@ from policy.images import PATCH
 from policy.leaf import Leaf, make_action_leaf, make_leaf
 from policy.spaces import Description, build, leaves, pick, refuse
 from policy.text import TextTokenizer
-from policy.vocabulary import DEFAULT, VOCABULARIES, Vocabulary
+from policy.vectors import ELEMENTS
+from policy.vocabulary import DEFAULT, VOCABULARIES, Range, Vocabulary
 
 TEXT_TOKENS = 32  # room for one text leaf, in tokens; shorter texts are padded
 TEXTS_KEPT = 1000  # whose ids a layout remembers
@@ -35,6 +36,7 @@ class Layout:
         text_tokens: room for each text, in tokens; shorter ones are padded.
         image_size: height and width, multiples of 16, to which images are resized; None pads them to the next multiples
             (`policy.images`).
+        vectors: as in `policy.config.PolicyConfig`.
 
     Raises:
         SpaceError: for a space that cannot become tokens, named with its key and the reason.
@@ -50,6 +52,7 @@ class Layout:
         text: TextTokenizer | None = None,
         text_tokens: int = TEXT_TOKENS,
         image_size: tuple[int, int] | None = None,
+        vectors: bool = False,
     ):
         self.task = task
         self.observation = observation
@@ -60,6 +63,7 @@ class Layout:
         self.text_tokens = text_tokens
         self._texts: dict[str, list[int]] = {}  # ids of texts that were there before: a mission stays for an episode
         self.image_size = image_size
+        self.vectors = vectors
         if image_size is not None and (min(image_size) < PATCH or any(side % PATCH for side in image_size)):
             raise refuse(task, "", f"image_size {list(image_size)} is not made of multiples of {PATCH}")
         found = [make_leaf(task, name, space, text_tokens, image_size) for name, space in leaves(observation)]
@@ -70,6 +74,11 @@ class Layout:
         self.action_leaves = [make_action_leaf(task, name, space) for name, space in leaves(action)]
         if not found or not self.action_leaves:
             raise refuse(task, "", "it holds nothing")
+        for kind, run in self._runs:
+            if vectors and kind == "continuous" and sum(leaf.size for leaf in run) > ELEMENTS:
+                raise refuse(
+                    task, run[0].name, f"more than {ELEMENTS} numbers, which no vector holds; leave policy.vectors off"
+                )
         if any(leaf.kind == "text" for leaf in found) and text is None:
             raise refuse(task, "", "it holds text, and no text tokenizer was given")
 
@@ -101,6 +110,14 @@ class Layout:
     def step_tokens(self) -> int:
         """Tokens of a whole timestep, without a return token."""
         return self.observation_tokens + 1 + self.action_tokens
+
+    @cached_property
+    def places(self) -> int:
+        """Places that a whole timestep takes of the policy's context: fewer than its tokens with `vectors`."""
+        if not self.vectors:
+            return self.step_tokens
+        runs = [1 if kind == "continuous" else sum(leaf.size for leaf in run) for kind, run in self._runs]
+        return sum(runs) + 1 + self.action_tokens
 
     @cached_property
     def legal(self) -> np.ndarray:
@@ -213,6 +230,11 @@ class Layout:
             for leaf in self.action_leaves
         ]
 
+    @property
+    def numbers(self) -> Range:
+        """Ids of an observation's continuous values."""
+        return self.vocabulary.elements if self.vectors else self.vocabulary.continuous
+
     def _continuous(self, run: list[Leaf], values: list[Any]) -> np.ndarray:
         """Continuous parts of an observation that follow each other to tokens, int32 [n, their size]."""
         flats = [self._rows(leaf, value) for leaf, value in zip(run, values, strict=True)]
@@ -223,7 +245,7 @@ class Layout:
             companded = np.concatenate([np.full(leaf.size, leaf.companded) for leaf in run])
             flat = np.where(companded, continuous.mu_law(flat), flat)
         try:
-            return continuous.to_bins(flat) + self.vocabulary.continuous.start
+            return continuous.to_bins(flat) + self.numbers.start
         except ValueError:
             for leaf, value in zip(run, values, strict=True):
                 self._flat(leaf, value)  # says where
@@ -287,6 +309,7 @@ class Layout:
             "vocabulary": self.vocabulary.name,
             "text_tokens": self.text_tokens,
             "image_size": list(self.image_size) if self.image_size else None,
+            "vectors": self.vectors,
         }
 
     @classmethod
@@ -300,4 +323,5 @@ class Layout:
             text,
             data["text_tokens"],
             tuple(data["image_size"]) if data["image_size"] else None,
+            data.get("vectors", False),
         )

@@ -21,6 +21,7 @@ from policy.new_tokens import NewTokens
 from policy.patches import Patches
 from policy.transformer import Transformer
 from policy.values import bin_centres
+from policy.vectors import Vectors
 from policy.vocabulary import DEFAULT
 
 FEW = 0.1  # of a window's timesteps: what tokens see of so many is gathered for each; of more, whole windows attend
@@ -57,6 +58,7 @@ class Policy(nn.Module):
         patches: Patches | None = None,
         prompt: torch.Tensor | None = None,
         wanted: torch.Tensor | None = None,
+        vectors: Vectors | None = None,
     ) -> torch.Tensor:
         """Hidden states of whole windows.
 
@@ -66,11 +68,12 @@ class Policy(nn.Module):
             prompt: int64 [B]: so many timesteps at each row's front are its prompt, which `attention_steps` does not
                 hide; None: no prompts.
             wanted: int64 [W]: flat places, none of them padding, whose hidden states are wanted; None: all.
+            vectors: the vectors of numbers in the batch; None where it holds none.
 
         Returns:
             [B, T, width]; meaningless at padding, and zero where it is not wanted.
         """
-        embedded = self.embedding(tokens, position, patches)
+        embedded = self.embedding(tokens, position, patches, vectors)
         if native_attention.available(self.config, self.transformer.norm.weight):
             runs = native_attention.runs(timestep, self.config.attention_steps, prompt)
             return self.transformer.folded(embedded, runs, wanted)
@@ -143,6 +146,7 @@ class Policy(nn.Module):
         parts: list[Part],
         cache: Cache,
         patches: Patches | None = None,
+        vectors: Vectors | None = None,
     ) -> torch.Tensor:
         """Hidden states of each row's last new token, behind what the cache holds. For a frozen policy.
 
@@ -153,19 +157,21 @@ class Policy(nn.Module):
             slots, columns: int64 [N]: whose they are, and their places in their contexts (padding: the scratch column).
             parts: of the B rows.
             cache: of all slots.
-            patches: the images among the new tokens; their `at` points into [N]. None where there are none.
+            patches, vectors: among the new tokens; their `at` points into [N]. None where there are none.
 
         Returns:
             [B, width].
         """
         assert isinstance(self.decoder, Decoder)
-        embedded = self.embedding(tokens.unsqueeze(0), position.unsqueeze(0), patches).squeeze(0)
+        embedded = self.embedding(tokens.unsqueeze(0), position.unsqueeze(0), patches, vectors).squeeze(0)
         return self.decoder(embedded, slots, columns, parts, cache)
 
-    def extend_rows(self, new: NewTokens, cache: BlockCache, patches: Patches | None = None) -> torch.Tensor:
+    def extend_rows(
+        self, new: NewTokens, cache: BlockCache, patches: Patches | None = None, vectors: Vectors | None = None
+    ) -> torch.Tensor:
         """As `extend`, with kernels of our own. [B, width]."""
         assert isinstance(self.decoder, NativeDecoder)
-        embedded = self.embedding(new.tokens.unsqueeze(0), new.position.unsqueeze(0), patches).squeeze(0)
+        embedded = self.embedding(new.tokens.unsqueeze(0), new.position.unsqueeze(0), patches, vectors).squeeze(0)
         return self.decoder(embedded, new.columns, new.rows, new.last, cache)[: new.rows.shape[1]]
 
     def mask(
@@ -250,6 +256,7 @@ class Policy(nn.Module):
         parts: dict[str, nn.Module] = {"positions": self.embedding.position, "text": self.embedding.text}
         parts |= {"other ids": self.embedding.table, "patches": self.embedding.patches}
         parts |= {"value features": self.embedding.features} if self.embedding.features is not None else {}
+        parts |= {"vectors": self.embedding.vectors} if self.embedding.vectors is not None else {}
         parts |= {"output ids": self.embedding.out} if self.embedding.out is not None else {}
         parts |= {name: part for name, part in self.named_children() if name != "embedding"}
         return {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}

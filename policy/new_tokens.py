@@ -8,6 +8,7 @@ import torch
 from policy.contexts import Contexts
 from policy.patches import Patches
 from policy.ragged import padded
+from policy.vectors import VECTOR, Vectors
 from policy.vocabulary import DEFAULT
 
 
@@ -61,3 +62,14 @@ def patches_among(contexts: Contexts, tokens: np.ndarray, slots: np.ndarray, col
     where = slots[at], columns[at]
     parts = pixels[where], at, intervals[where].astype(np.int64)
     return Patches(*(torch.from_numpy(part) for part in parts))
+
+
+def vectors_among(contexts: Contexts, tokens: np.ndarray, slots: np.ndarray, columns: np.ndarray) -> Vectors | None:
+    """Vectors of numbers among tokens [N] of these slots and columns [N]; None where there are none."""
+    if contexts.bins is None:
+        return None
+    at = np.flatnonzero(tokens == VECTOR)
+    if not len(at):
+        return None
+    bins = contexts.bins[slots[at], columns[at]].astype(np.int64)
+    return Vectors(torch.from_numpy(bins), torch.from_numpy(at))

@@ -9,7 +9,7 @@ from policy.cache import SPAN, Cache
 from policy.contexts import Contexts
 from policy.decoder_blocks import Part
 from policy.model import Policy
-from policy.new_tokens import patches_among
+from policy.new_tokens import patches_among, vectors_among
 from policy.ragged import padded, passes
 from policy.vocabulary import DEFAULT
 
@@ -51,7 +51,9 @@ class PaddedPasses:
         parts = [part for _, part in found]
         patches = patches_among(self.contexts, flat[0], flat[2], flat[3])
         patches = None if patches is None else patches.to(self.device)
-        hidden = model.extend(fed[0], fed[1], fed[2], fed[3], parts, self.cache, patches)
+        vectors = vectors_among(self.contexts, flat[0], flat[2], flat[3])
+        vectors = None if vectors is None else vectors.to(self.device)
+        hidden = model.extend(fed[0], fed[1], fed[2], fed[3], parts, self.cache, patches, vectors)
         if len(parts) == 1:
             return hidden[: len(groups[0])]
         real = [

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from policy.types import ActReply, ActRequest
+from policy.vectors import merge
 from policy.vocabulary import DEFAULT
 
 SHORT = 8  # rows with at most so many new tokens share a group; beyond, groups double
@@ -21,6 +22,15 @@ class Images(NamedTuple):
     """uint8 [m, P, 16, 16, 3]."""
     intervals: np.ndarray
     """int32 [P, 2, 2]."""
+
+
+class Numbers(NamedTuple):
+    """The numbers of some rows' observations, m of them with V vectors each."""
+
+    rows: np.ndarray
+    """int64 [m]: which rows."""
+    bins: np.ndarray
+    """int16 [m, V, E], as `policy.vectors.merge` returns them."""
 
 
 class Prompt(NamedTuple):
@@ -45,7 +55,7 @@ class Rows:
     reset: np.ndarray
     """bool [n]."""
     observation: np.ndarray
-    """int64 [n, longest observation]."""
+    """int64 [n, longest observation]; the numbers of vectors are merged."""
     observed: np.ndarray
     """int64 [n]: tokens of the observation."""
     acting: np.ndarray
@@ -64,6 +74,8 @@ class Rows:
     """Environments of each request."""
     images: list[Images]
     """One for each request that has any."""
+    numbers: list[Numbers]
+    """One for each request that has vectors."""
     prompts: list[Prompt]
     """One for each request that has any."""
 
@@ -76,11 +88,12 @@ class Rows:
         """
         counts = [len(request.slots) for request in requests]
         n = sum(counts)
-        observation = np.full((n, max(request.tokens.shape[1] for request in requests)), DEFAULT.pad, dtype=np.int64)
+        seen = [merge(request.tokens) for request in requests]
+        observation = np.full((n, max(tokens.shape[1] for tokens, _ in seen)), DEFAULT.pad, dtype=np.int64)
         legal = np.zeros((n, max(len(request.legal) for request in requests), 2), dtype=np.int64)
         at = 0
-        for request, count in zip(requests, counts, strict=True):
-            observation[at : at + count, : request.tokens.shape[1]] = request.tokens
+        for request, count, (tokens, _) in zip(requests, counts, seen, strict=True):
+            observation[at : at + count, : tokens.shape[1]] = tokens
             legal[at : at + count, : len(request.legal)] = request.legal
             at += count
         every = np.concatenate(slots)
@@ -97,6 +110,7 @@ class Rows:
             for request, mine in zip(requests, own, strict=True)
             if request.patches is not None and request.patch_intervals is not None
         ]
+        numbers = [Numbers(mine, bins) for (_, bins), mine in zip(seen, own, strict=True) if bins.size]
         prompts = [
             Prompt(mine[request.reset], request.prompt, request.prompt_patches, request.patch_intervals)
             for request, mine in zip(requests, own, strict=True)
@@ -107,7 +121,7 @@ class Rows:
             slots=every[order],
             reset=np.concatenate([request.reset for request in requests])[order],
             observation=observation[order],
-            observed=repeated([request.tokens.shape[1] for request in requests]),
+            observed=repeated([tokens.shape[1] for tokens, _ in seen]),
             acting=repeated([len(request.legal) for request in requests]),
             legal=legal[order],
             temperature=repeated([float(request.temperature) for request in requests]),
@@ -116,14 +130,15 @@ class Rows:
             order=order,
             counts=counts,
             images=images,
+            numbers=numbers,
             prompts=prompts,
         )
 
     def take(self, index: np.ndarray) -> "Rows":
-        """Some of the rows, for drawing their actions: without images and prompts, which the contexts have by then."""
+        """Some of the rows, for drawing their actions: without what the contexts have by then."""
         arrays = {name.name: getattr(self, name.name) for name in fields(self)}
         chosen = {name: array[index] for name, array in arrays.items() if isinstance(array, np.ndarray)}
-        return replace(self, **chosen, images=[], prompts=[])
+        return replace(self, **chosen, images=[], numbers=[], prompts=[])
 
     def replies(
         self,

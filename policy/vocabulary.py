@@ -33,9 +33,11 @@ class Vocabulary:
     separator: int = 34304
     pad: int = 34305
     patch: int = 34306  # stands where an image patch's embedding goes; never predicted
+    elements: Range = Range(34307, 35331)  # numbers of an observation that share a token; no rows of a table are theirs
 
     @property
     def size(self) -> int:
+        """Ids that have a row in the tables."""
         return self.patch + 1
 
 

@@ -10,6 +10,7 @@ import torch
 from policy.images import PATCH
 from policy.patches import Patches
 from policy.returns import ReturnScale
+from policy.vectors import VECTOR, Vectors, merge, places
 from policy.vocabulary import DEFAULT
 from replay.trajectory import Trajectory
 
@@ -32,6 +33,8 @@ class Batch:
     """int64 [B]: so many timesteps at the front are the prompt's; None: no window has one."""
     patches: Patches
     """The images that the patch tokens stand for."""
+    vectors: Vectors
+    """The numbers of observations that share a token."""
     separator: torch.Tensor
     """int64 [B, N + 1]: column of each step's separator, the tail's at the window's length; 0 past it."""
     last_action: torch.Tensor
@@ -79,7 +82,7 @@ class Batch:
             moved[field.name] = value
             if isinstance(value, torch.Tensor):
                 moved[field.name] = value.to(device, non_blocking=True)
-            elif isinstance(value, Patches):
+            elif isinstance(value, Patches | Vectors):
                 moved[field.name] = value.to(device)
         return Batch(**moved)
 
@@ -106,7 +109,7 @@ def collate(
     steps = max(len(window) for window in windows)
     prompts = [0 if with_return else len(window.prompt) for window in windows]
     width = max(
-        (before + len(w)) * (w.tokens.shape[1] + extra) + len(w.tail) + extra
+        (before + len(w)) * (places(w.tokens[0]) + extra) + places(w.tail) + extra
         for w, before in zip(windows, prompts, strict=True)
     )
     tokens = np.full((rows, width), DEFAULT.pad, dtype=np.int64)
@@ -122,19 +125,21 @@ def collate(
     at, target, legal, action_step = [], [], [], []
     return_at, return_token, return_step = [], [], []
     pixels, patch_at, intervals = [], [], []
+    numbers, vector_at = [], []
     for row, (window, before) in enumerate(zip(windows, prompts, strict=True)):
         n, acting = len(window), window.action_tokens
         total = before + n
-        observed = len(window.tail) - 1
-        size = window.tokens.shape[1] + extra
+        recorded = len(window.tail) - 1
+        prompt = window.prompt[:before] if before else window.tokens[:0]
+        seen = [prompt[:, :recorded], window.tokens[:, :recorded], window.tail[None, :recorded]]
+        observation, bins = merge(np.concatenate(seen))  # [prompt + steps + tail, places]
+        observed = observation.shape[1]
+        size = observed + extra + 1 + acting
         used = total * size + observed + extra + 1
         block = np.full((total + 1, size), DEFAULT.pad, dtype=np.int64)  # [prompt + steps + tail, tokens a step]
-        block[before:total, :observed] = window.tokens[:, :observed]
-        block[total, :observed] = window.tail[:observed]
+        block[:, :observed] = observation
         block[:, observed + extra] = DEFAULT.separator
-        block[before:total, observed + extra + 1 :] = window.tokens[:, observed + 1 :]
-        if before:
-            block[:before] = window.prompt
+        block[:total, observed + extra + 1 :] = np.concatenate([prompt, window.tokens])[:, recorded + 1 :]
         if with_return:
             block[:n, observed] = _return_tokens(window, return_scales, acted_returns)
             block[n, observed] = block[n - 1, observed]
@@ -165,12 +170,18 @@ def collate(
             return_token.append(block[acted, observed])
             return_step.append(row * steps + acted)
         if len(window.tail_patches):
-            column = np.flatnonzero(window.tail == DEFAULT.patch)  # [P]
-            here = np.arange(total + 1)[:, None] * size + column  # [prompt + steps + tail, P]
-            patch_at.append(row * width + here.reshape(-1))
+            patch_at.append(row * width + _columns(observation, DEFAULT.patch, size))
             images = [window.prompt_patches] if before else []
             pixels += [part.reshape(-1, PATCH, PATCH, 3) for part in (*images, window.patches, window.tail_patches)]
             intervals.append(np.tile(window.patch_intervals, (total + 1, 1, 1)))
+
+        if bins.size:
+            vector_at.append(row * width + _columns(observation, VECTOR, size))
+            numbers.append(bins.reshape(-1, bins.shape[2]))
+
+    longest = max((part.shape[1] for part in numbers), default=0)
+    numbers = [np.pad(part, ((0, 0), (0, longest - part.shape[1])), constant_values=-1) for part in numbers]
+    numbers = numbers or [np.zeros((0, 0), dtype=np.int16)]
 
     def joined(parts: list[np.ndarray]) -> torch.Tensor:
         return torch.from_numpy(np.concatenate(parts).astype(np.int64)) if parts else torch.zeros(0, dtype=torch.int64)
@@ -185,6 +196,7 @@ def collate(
             joined(patch_at),
             joined(intervals).reshape(-1, 2, 2),
         ),
+        vectors=Vectors(joined(numbers), joined(vector_at)),
         separator=torch.from_numpy(separator),
         last_action=torch.from_numpy(last_action),
         length=torch.tensor([len(window) for window in windows]),
@@ -209,6 +221,12 @@ def collate(
             for window in windows
         ],
     )
+
+
+def _columns(observation: np.ndarray, token: int, size: int) -> np.ndarray:
+    """Where a token stands in timesteps of so many places, given their observations [n, places]: int64, flat."""
+    column = np.flatnonzero(observation[0] == token)
+    return (np.arange(len(observation))[:, None] * size + column).reshape(-1)
 
 
 def _return_tokens(window: Trajectory, scales: dict[str, ReturnScale] | None, acted: bool) -> np.ndarray:

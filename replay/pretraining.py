@@ -80,7 +80,7 @@ class DemonstrationStream:
                 (seed, 1, index),
                 min(cached_steps, cached_bytes // step_bytes(layouts[task])) // len(names),
                 held_out,
-                most_steps(context, layouts[task].step_tokens, prompt_steps),
+                most_steps(context, layouts[task].places, prompt_steps),
             )
             for index, (task, ids) in enumerate(datasets.items())
         }

@@ -193,10 +193,10 @@ class PromptWindows:
 
 def _room(layout: Layout, context: int, steps: int | None) -> int:
     """Timesteps of a prompt to act with, at least one."""
-    most = prompt_steps(context, layout.step_tokens, steps)
+    most = prompt_steps(context, layout.places, steps)
     if most < 1:
         raise DatasetError(
-            f"{layout.task}: a context of {context} tokens holds one timestep of {layout.step_tokens}, and no room "
+            f"{layout.task}: a context of {context} tokens holds one timestep of {layout.places}, and no room "
             "for a prompt; act without one"
         )
     return most

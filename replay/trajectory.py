@@ -6,6 +6,7 @@ import numpy as np
 
 from policy.context import fitting_steps, next_start
 from policy.images import PATCH
+from policy.vectors import places
 
 EXPERT, ONLINE = 0, 1
 
@@ -188,7 +189,7 @@ DTYPES = {
 
 
 def cut(trajectory: Trajectory, context: int, attention_steps: int | None = None) -> list[Trajectory]:
-    """Windows of at most `context` tokens (their tail aside) in which every step has a loss exactly once.
+    """Windows of at most `context` places (their tail aside) in which every step has a loss exactly once.
 
     A window begins where a context began and ends where that context slid, so the learner sees each step in the very
     context in which the actor saw it. Demonstrations are cut as if the policy had acted. The record must begin where a
@@ -197,7 +198,8 @@ def cut(trajectory: Trajectory, context: int, attention_steps: int | None = None
     if trajectory.context_start[0] >= 0:
         starts = [int(start) - trajectory.first_step for start in trajectory.context_start]
     else:
-        fit = fitting_steps(context, trajectory.tokens.shape[1], trajectory.task, len(trajectory.prompt))
+        size = places(trajectory.tokens[0])
+        fit = fitting_steps(context, size, trajectory.task, len(trajectory.prompt))
         starts, start = [], 0
         for step in range(len(trajectory)):
             start = next_start(start, step, fit, attention_steps)

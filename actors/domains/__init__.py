@@ -72,7 +72,7 @@ def make(task: str, render: bool = False) -> gymnasium.Env:
     return domain.make(name, render=True) if render else domain.make(name)
 
 
-def task_layout(task: str, action_bins: int = 1024, text: TextTokenizer | None = None) -> Layout:
+def task_layout(task: str, action_bins: int = 1024, text: TextTokenizer | None = None, vectors: bool = False) -> Layout:
     """The layout of a task's timesteps, from the spaces of an environment made for it.
 
     Raises:
@@ -87,7 +87,7 @@ def task_layout(task: str, action_bins: int = 1024, text: TextTokenizer | None =
         env.close()
     domain, name = _split(task)
     text_tokens = babyai.text_tokens(name) if domain is babyai else TEXT_TOKENS
-    return Layout(task, observation, action, action_bins, text=text, text_tokens=text_tokens)
+    return Layout(task, observation, action, action_bins, text=text, text_tokens=text_tokens, vectors=vectors)
 
 
 def packages(task: str) -> tuple[str, ...]:

@@ -112,7 +112,8 @@ def _new_layout(task: str, loaded: checkpoints.Checkpoint) -> Layout:
     from actors import domains
     from policy.text import TextTokenizer
 
-    return domains.task_layout(task, loaded.model.config.action_bins, loaded.text or TextTokenizer.default())
+    config, text = loaded.model.config, loaded.text or TextTokenizer.default()
+    return domains.task_layout(task, config.action_bins, text, config.vectors)
 
 
 def _bounds(layout: Layout) -> tuple[np.ndarray, np.ndarray]:

@@ -37,7 +37,7 @@ def checkpoint_card(folder: Path) -> dict[str, Any]:
                 "observation_tokens": layout.observation_tokens,
                 "action_tokens": layout.action_tokens,
                 "step_tokens": layout.step_tokens,
-                "steps_in_context": loaded.model.config.context // layout.step_tokens,
+                "steps_in_context": loaded.model.config.context // layout.places,
                 "scored": find(task) is not None,
             }
             for task, layout in loaded.layouts.items()

@@ -111,7 +111,7 @@ def _tokens(ids: np.ndarray, meanings: list[str], vocabulary: Vocabulary) -> lis
 
 def _observed(layout: Layout, leaf: "Leaf", ids: np.ndarray) -> list[str]:
     if leaf.kind == "continuous":
-        values = continuous.to_values(ids - layout.vocabulary.continuous.start)
+        values = continuous.to_values(ids - layout.numbers.start)
         return [f"{value:.3g}" for value in (continuous.inverse_mu_law(values) if leaf.companded else values)]
     if leaf.kind == "discrete":
         return [f"{value:g}" for value in ids - layout.vocabulary.discrete.start + leaf.low]

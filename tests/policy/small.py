@@ -7,7 +7,7 @@ from policy.config import PolicyConfig
 from policy.images import ImageShape
 from policy.model import Policy
 from policy.types import ActRequest
-from policy.vocabulary import DEFAULT
+from policy.vocabulary import DEFAULT, Range
 
 
 def policy(
@@ -40,15 +40,16 @@ def request(
     reset: bool | np.ndarray = False,
     observed: int = 4,
     legal: np.ndarray = DISCRETE,
+    numbers: Range = DEFAULT.continuous,
     **fields,
 ) -> ActRequest:
-    """Random observations of `observed` continuous tokens for slots 0, 1, ... of an actor."""
+    """Random observations of `observed` tokens of these ids for slots 0, 1, ... of an actor."""
     return ActRequest(
         actor=actor,
         run_id=fields.pop("run_id", 1),
         slots=np.arange(slots, dtype=np.int32),
         reset=np.broadcast_to(reset, slots).copy(),
-        tokens=rng.integers(DEFAULT.continuous.start, DEFAULT.continuous.stop, (slots, observed)).astype(np.int32),
+        tokens=rng.integers(numbers.start, numbers.stop, (slots, observed)).astype(np.int32),
         legal=legal,
         **fields,
     )
@@ -61,16 +62,28 @@ def seeing(rng: np.random.Generator, actor: str = "eyes", slots: int = 2, reset=
     asked.patches = rng.integers(0, 256, (slots, 4, 16, 16, 3), dtype=np.uint8)
     asked.patch_intervals = IMAGE.intervals
     if prompt:
-        asked.prompt = steps(rng, int(asked.reset.sum()), prompt, 6, asked.legal)
+        numbers = fields.get("numbers", DEFAULT.continuous)
+        asked.prompt = steps(rng, int(asked.reset.sum()), prompt, 6, asked.legal, numbers)
         asked.prompt[:, :, :4] = DEFAULT.patch
         asked.prompt_patches = rng.integers(0, 256, (*asked.prompt.shape[:2], 4, 16, 16, 3), dtype=np.uint8)
     return asked
 
 
-def steps(rng: np.random.Generator, rows: int, count: int, observed: int, legal: np.ndarray) -> np.ndarray:
+def numbers_of(model: Policy) -> Range:
+    """Ids of the observed numbers of a policy's tasks."""
+    return DEFAULT.elements if model.config.vectors else DEFAULT.continuous
+
+
+def steps(
+    rng: np.random.Generator,
+    rows: int,
+    count: int,
+    observed: int,
+    legal: np.ndarray,
+    numbers: Range = DEFAULT.continuous,
+) -> np.ndarray:
     """Whole timesteps int32 [rows, count, observed + 1 + len(legal)]."""
-    low, high = DEFAULT.continuous.start, DEFAULT.continuous.stop
-    tokens = rng.integers(low, high, (rows, count, observed + 1 + len(legal))).astype(np.int32)
+    tokens = rng.integers(numbers.start, numbers.stop, (rows, count, observed + 1 + len(legal))).astype(np.int32)
     tokens[:, :, observed] = DEFAULT.separator
     tokens[:, :, observed + 1 :] = legal[:, 0]
     return tokens

@@ -11,7 +11,7 @@ from policy.errors import SpaceError
 from policy.slots import SlotError
 from policy.types import Version
 from policy.vocabulary import DEFAULT
-from tests.policy.small import CONTINUOUS, DISCRETE, policy, request
+from tests.policy.small import CONTINUOUS, DISCRETE, numbers_of, policy, request
 from tests.policy.watched import Watched
 
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
@@ -19,14 +19,17 @@ TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-4}
 
 def play(engine: Engine, model, steps: int = 40) -> None:
     """Three kinds of actors at their own pace: resets, slides, new weights, mixed tasks, return tokens."""
-    rng = np.random.default_rng(0)
+    rng, ids = np.random.default_rng(0), numbers_of(model)
     for step in range(steps):
         resets = (rng.random(3) < 0.1) | (step == 0)
-        requests = [request(rng, "steady", 3, resets)]
+        requests = [request(rng, "steady", 3, resets, numbers=ids)]
         if step % 2 == 0:
-            requests.append(request(rng, "slow", 2, step == 0, observed=2, legal=CONTINUOUS, temperature=0.7))
+            requests.append(
+                request(rng, "slow", 2, step == 0, observed=2, legal=CONTINUOUS, temperature=0.7, numbers=ids)
+            )
         if step % 3 == 0:
-            requests.append(request(rng, "returns", 2, step == 0, observed=5, legal=CONTINUOUS[:2], with_return=True))
+            asked = request(rng, "returns", 2, step == 0, 5, CONTINUOUS[:2], ids, with_return=True)
+            requests.append(asked)
         order = rng.permutation(len(requests))
         engine.act([requests[i] for i in order])
         if step % 15 == 7:

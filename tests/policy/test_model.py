@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from policy.config import PolicyConfig
+from policy.embedding import value_features
 from policy.model import Policy, legal_groups
 from policy.vocabulary import DEFAULT, PAPER
 from tests.policy.small import policy
@@ -124,6 +125,16 @@ def test_neighbouring_values_begin_alike_without_a_table():
     seen = seen - embedding.position.weight[0]
     near, far = (seen[1:] - seen[:-1]).norm(dim=1).max(), (seen[0] - seen[-1]).norm()
     assert near < 0.3 * far
+
+
+def test_an_actions_bins_are_told_by_their_own_values():
+    few, many = policy(action_bins=21).embedding, policy(action_bins=1024).embedding
+    with torch.no_grad():
+        added = [each.rows(32000, 32021) - each.table.weight[:21] for each in (few, many)]
+        expected = [each.features(value_features(bins).double()[:21]) for each, bins in ((few, 21), (many, 1024))]
+        assert torch.allclose(few.weights()[-1024:], few.features(value_features().double()))  # observed numbers' stay
+    for found, wanted in zip(added, expected, strict=True):
+        assert torch.allclose(found, wanted)
 
 
 @pytest.mark.parametrize(

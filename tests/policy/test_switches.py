@@ -19,6 +19,8 @@ SWITCHES = [
     {"tied": False},
     {"value_table": True},
     {"value_features": False},
+    {"vectors": True},
+    {"vectors": True, "value_features": False},
     {"activation": "geglu", "positions": "learned", "tied": False, "stochastic_depth": 0.1},
 ]
 
@@ -30,7 +32,7 @@ def test_cached_logits_equal_a_full_recompute(fields, attention_steps):
     engine = Watched(model, 9)
     play(engine, model, steps=20)
     assert max(float(difference.max()) for difference in engine.differences) < 1e-9
-    assert engine.stats()["slides"] > 2
+    assert engine.stats()["slides"] > (0 if "vectors" in fields else 2)  # which make contexts last longer
 
 
 @pytest.mark.parametrize("fields", SWITCHES[:1] + SWITCHES[2:7], ids=lambda fields: "-".join(map(str, fields.values())))

@@ -5,6 +5,7 @@ import torch
 from policy.engine import Engine
 from policy.model import Policy
 from policy.patches import Patches
+from policy.vectors import VECTOR, Vectors
 from policy.vocabulary import DEFAULT
 
 
@@ -47,5 +48,9 @@ def recompute(engine: Engine, model: Policy, slot: int) -> torch.Tensor:
         assert contexts.intervals is not None
         pixels = torch.from_numpy(contexts.pixels[slot, :length])[at]
         patches = Patches(pixels, at, torch.from_numpy(contexts.intervals[slot, :length])[at].long())
+    vectors, at = None, torch.nonzero(tokens == VECTOR).squeeze(1)
+    if len(at):
+        assert contexts.bins is not None
+        vectors = Vectors(torch.from_numpy(contexts.bins[slot, :length])[at].long(), at)
     prompt = torch.from_numpy(contexts.prompt[slot : slot + 1])
-    return model(tokens[None], position[None], (place // size)[None], patches, prompt)[0, -1]
+    return model(tokens[None], position[None], (place // size)[None], patches, prompt, vectors=vectors)[0, -1]
