@@ -9,13 +9,15 @@ from typing import Any
 import torch
 
 from policy.config import PolicyConfig
+from policy.continuous import BINS
 from policy.errors import CheckpointError, OcelotError
 from policy.layout import Layout
 from policy.model import Policy
 from policy.text import TextTokenizer
 from policy.vocabulary import DEFAULT, VOCABULARIES
 
-FORMAT = 2
+FORMAT = 3
+READS = (2, 3)  # in 2, an action's bins had the value features of as many of 1024
 BEFORE = {"value_table": True, "greedy": "mode"}  # how policies were that say nothing of these fields
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
@@ -84,8 +86,10 @@ def load(folder: str | Path) -> Checkpoint:
         found = config["format"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path} cannot be read: {error!r}; take another checkpoint of the run") from None
-    if found != FORMAT:
-        raise CheckpointError(f"{path} has format {found}, this version of Ocelot reads {FORMAT}")
+    if found not in READS:
+        raise CheckpointError(
+            f"{path} has format {found}, this version of Ocelot reads {' and '.join(map(str, READS))}"
+        )
     try:
         return _read(folder, config)
     except CheckpointError:
@@ -105,7 +109,13 @@ def _read(folder: Path, config: dict[str, Any]) -> Checkpoint:
             f"{folder / CONFIG} was made for the vocabulary {', '.join(unknown) or vocabulary}; "
             f"this version of Ocelot has {', '.join(VOCABULARIES)}, {DEFAULT.size} ids"
         )
-    model = _read_model(folder / WEIGHTS, PolicyConfig(**(BEFORE | config["policy"])))
+    policy = PolicyConfig(**(BEFORE | config["policy"]))
+    if config["format"] == 2 and policy.action_bins < BINS and policy.value_features and not policy.value_table:
+        raise CheckpointError(
+            f"{folder / CONFIG} has format 2, in which the {policy.action_bins} bins of an action were not told by "
+            "their own values: its weights mean something else here; train it anew, or use the version that made it"
+        )
+    model = _read_model(folder / WEIGHTS, policy)
     text = TextTokenizer.from_json(config["text"]) if config["text"] is not None else None
     layouts = {task: Layout.from_json(data, text) for task, data in config["layouts"].items()}
     return Checkpoint(model, layouts, text, config["extra"])

@@ -74,8 +74,23 @@ def test_a_missing_folder_or_file_is_named(folder):
 
 def test_another_format_is_refused(folder):
     change(folder, format=1)
-    with pytest.raises(CheckpointError, match="has format 1, this version of Ocelot reads 2"):
+    with pytest.raises(CheckpointError, match="has format 1, this version of Ocelot reads 2 and 3"):
         load(folder)
+
+
+@pytest.mark.parametrize(("bins", "table"), [(1024, False), (21, True)])
+def test_the_format_before_is_read_where_it_means_the_same(tmp_path, bins, table):
+    model = policy(torch.float32, action_bins=bins, value_table=table)
+    save(tmp_path, model, {})
+    change(tmp_path, format=2)
+    assert load(tmp_path).model.config == model.config
+
+
+def test_the_format_before_is_refused_where_its_bins_had_other_features(tmp_path):
+    save(tmp_path, policy(torch.float32, action_bins=21), {})
+    change(tmp_path, format=2)
+    with pytest.raises(CheckpointError, match=r"format 2, in which the 21 bins .* train it anew"):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize("vocabulary", [{"name": "default", "size": 99}, {"name": "martian", "size": 34307}])
