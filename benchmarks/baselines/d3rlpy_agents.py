@@ -19,6 +19,7 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--algorithm", choices=["bc", "rl"], default="bc")
     parser.add_argument("--online-steps", type=int, default=0, help="environment steps after the offline training")
+    parser.add_argument("--update-interval", type=int, default=1, help="environment steps between updates online")
     parser.add_argument("--discount", type=float, default=0.99)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -48,6 +49,7 @@ def main() -> None:
             explorer=explorer,
             n_steps=options.online_steps,
             n_steps_per_epoch=options.online_steps,
+            update_interval=options.update_interval,
             logger_adapter=d3rlpy.logging.NoopAdapterFactory(),
             show_progress=False,
         )
@@ -69,6 +71,7 @@ def main() -> None:
         cpu_seconds_with_online=round(spent),
         updates=updates,
         online_steps=options.online_steps,
+        update_interval=options.update_interval,
         returns=returns,
     )
 
