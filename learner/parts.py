@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
 from policy.model import Policy
 from policy.patches import Patches
-from policy.vectors import Vectors
+from policy.vector_embedding import Vectors
 from replay.batch import Batch
 
 

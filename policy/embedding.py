@@ -8,7 +8,7 @@ from torch import nn
 from policy.config import PolicyConfig
 from policy.continuous import BINS
 from policy.patches import PatchEmbedding, Patches
-from policy.vectors import VectorEmbedding, Vectors
+from policy.vector_embedding import VectorEmbedding, Vectors
 from policy.vocabulary import DEFAULT
 
 POSITIONS = 512  # rows of the position table; the last one is shared by action tokens

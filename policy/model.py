@@ -21,7 +21,7 @@ from policy.new_tokens import NewTokens
 from policy.patches import Patches
 from policy.transformer import Transformer
 from policy.values import bin_centres
-from policy.vectors import Vectors
+from policy.vector_embedding import Vectors
 from policy.vocabulary import DEFAULT
 
 FEW = 0.1  # of a window's timesteps: what tokens see of so many is gathered for each; of more, whole windows attend

@@ -8,7 +8,8 @@ import torch
 from policy.contexts import Contexts
 from policy.patches import Patches
 from policy.ragged import padded
-from policy.vectors import VECTOR, Vectors
+from policy.vector_embedding import Vectors
+from policy.vectors import VECTOR
 from policy.vocabulary import DEFAULT
 
 

@@ -1,4 +1,4 @@
-"""The numbers of an observation as one token: where they stand, and how they are embedded.
+"""The numbers of an observation as one token: where they stand.
 
 Gato gives each number a token of its own. Here numbers that follow each other share one, as in Jack of All Trades
 (arXiv 2402.09844, section 3.2): a timestep of `control/cartpole-swingup` then takes 3 places of the context, not 7, one
@@ -6,37 +6,13 @@ of `metaworld/reach-v3` 6, not 44. Records still hold each number, as an id of i
 depend on it.
 """
 
-from typing import NamedTuple
-
 import numpy as np
-import torch
-from torch import nn
-from torch.nn import functional
 
-from policy.continuous import BINS
 from policy.vocabulary import DEFAULT
 
 ELEMENTS = 512  # numbers in one vector, at most
 VECTOR = DEFAULT.elements.start
 """What stands where a vector's embedding goes, once its numbers were taken out."""
-
-
-class Vectors(NamedTuple):
-    """The vectors of a batch of token rows, K in all, E numbers in the longest; `at` is in ascending order."""
-
-    bins: torch.Tensor
-    """int64 [K, E]: each number's bin, -1 past the vector's end."""
-    at: torch.Tensor
-    """int64 [K]: flat index into [B * T] of the token that each stands for."""
-
-    def to(self, device: torch.device | str) -> "Vectors":
-        """The same on another device."""
-        return Vectors(*(part.to(device, non_blocking=True) for part in self))
-
-    def between(self, first: int, end: int) -> "Vectors":
-        """Those at [first, end), counted from `first`."""
-        chosen = (self.at >= first) & (self.at < end)
-        return Vectors(self.bins[chosen], self.at[chosen] - first)
 
 
 def places(tokens: np.ndarray) -> int:
@@ -73,35 +49,3 @@ def merge(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _elements(tokens: np.ndarray) -> np.ndarray:
     """Which of these tokens are a vector's numbers: bool, same shape."""
     return (tokens >= DEFAULT.elements.start) & (tokens < DEFAULT.elements.stop)
-
-
-class VectorEmbedding(nn.Module):
-    """Vectors of numbers to vectors of the policy's width, all in one call.
-
-    Each number's features (`policy.embedding.value_features`) go through a matrix of its place in the vector. The
-    sum, with what tells how many numbers there are, goes through one feed-forward part with a residual connection.
-    """
-
-    def __init__(self, width: int, hidden: int, features: torch.Tensor):
-        super().__init__()
-        self.first = nn.Embedding(ELEMENTS, features.shape[1] * width)
-        self.count = nn.Embedding(ELEMENTS, width)
-        self.norm = nn.LayerNorm(width)
-        self.up = nn.Linear(width, hidden)
-        self.down = nn.Linear(hidden, width)
-        for part in (self.first, self.count, self.up, self.down):
-            nn.init.normal_(part.weight, std=0.02)
-        for layer in (self.up, self.down):
-            nn.init.zeros_(layer.bias)
-        # A row of zeros for what is no number. float32 [bins + 1, features]
-        self.features: torch.Tensor
-        self.register_buffer("features", torch.cat([features, torch.zeros_like(features[:1])]), persistent=False)
-
-    def forward(self, bins: torch.Tensor) -> torch.Tensor:
-        """int64 [K, E] to [K, width]."""
-        longest = bins.shape[1]
-        real = bins >= 0
-        features = functional.embedding(torch.where(real, bins, BINS), self.features)  # [K, E, features]
-        first = self.first.weight[:longest].view(longest * self.features.shape[1], -1)  # [E * features, width]
-        x = features.flatten(1) @ first + self.count(real.sum(1) - 1)
-        return x + self.down(functional.gelu(self.up(self.norm(x))))

@@ -10,7 +10,8 @@ import torch
 from policy.images import PATCH
 from policy.patches import Patches
 from policy.returns import ReturnScale
-from policy.vectors import VECTOR, Vectors, merge, places
+from policy.vector_embedding import Vectors
+from policy.vectors import VECTOR, merge, places
 from policy.vocabulary import DEFAULT
 from replay.trajectory import Trajectory
 

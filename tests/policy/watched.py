@@ -5,7 +5,8 @@ import torch
 from policy.engine import Engine
 from policy.model import Policy
 from policy.patches import Patches
-from policy.vectors import VECTOR, Vectors
+from policy.vector_embedding import Vectors
+from policy.vectors import VECTOR
 from policy.vocabulary import DEFAULT
 
 
