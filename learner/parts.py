@@ -47,12 +47,11 @@ def _rows(
     width = batch.tokens.shape[1]
     first, end = start * width, stop * width
     rows = slice(start, stop)
-    shown = (batch.patches.at >= first) & (batch.patches.at < end)  # [K]
     return (
         batch.tokens[rows],
         batch.position[rows],
         batch.timestep[rows],
-        Patches(batch.patches.pixels[shown], batch.patches.at[shown] - first, batch.patches.intervals[shown]),
+        batch.patches.between(first, end),
         None if batch.prompt is None else batch.prompt[rows],
         wanted[(wanted >= first) & (wanted < end)] - first,
         batch.vectors.between(first, end),

@@ -30,6 +30,11 @@ class Patches(NamedTuple):
         """The same on another device."""
         return Patches(*(part.to(device, non_blocking=True) for part in self))
 
+    def between(self, first: int, end: int) -> "Patches":
+        """Those at [first, end), counted from `first`."""
+        chosen = (self.at >= first) & (self.at < end)
+        return Patches(self.pixels[chosen], self.at[chosen] - first, self.intervals[chosen])
+
 
 class PatchEmbedding(nn.Module):
     """Patches to vectors, all in one call.
