@@ -60,8 +60,7 @@ class Embedding(nn.Module):
             nn.init.normal_(self.features.weight, std=0.02)
             self.register_buffer("value", value_features(), persistent=False)
             # An action's bins may be fewer: each is told by its own centre.
-            acted = torch.cat([value_features(config.action_bins), value_features()[config.action_bins :]])
-            self.register_buffer("acted", acted, persistent=False)
+            self.register_buffer("acted", value_features(config.action_bins), persistent=False)
         self.features_alone = config.value_features and not config.value_table
         self.frozen: torch.Tensor | None = None
         self._wide: dict[tuple[int, int], torch.Tensor] = {}  # output vectors of a frozen policy, in float32
@@ -84,8 +83,8 @@ class Embedding(nn.Module):
         extra = self.features(self.value)  # [bins, width]
         if not self.features_alone:
             return torch.cat([self.table.weight[:BINS] + extra, self.table.weight[BINS:]])
-        acted = self.table.weight[:BINS] + self.features(self.acted)
-        return torch.cat([acted, self.table.weight[BINS:], extra])
+        added = torch.cat([self.features(self.acted), extra[self.config.action_bins :]])  # [bins, width]
+        return torch.cat([self.table.weight[:BINS] + added, self.table.weight[BINS:], extra])
 
     def forward(
         self,
