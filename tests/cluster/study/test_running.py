@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.interrupt import Interrupted
+from cluster.interrupt import Interrupted, terminable
 from cluster.study.jobs import DONE, FAILED, Row
 from cluster.study.running import Left, do
 
@@ -97,7 +97,8 @@ def test_a_process_that_dies_is_a_run_that_failed(tmp_path):
     assert "it starts from one/pretrained-0, which failed" in arm.row().error
 
 
-def test_ctrl_c_stops_all_of_them(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_stop_all_of_them(tmp_path, number):
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # scripts ignore it for what they run behind them
     runs = [Run("pretrained", tmp_path / group, ("nobody",), group) for group in ("one", "two")]
     for each in runs:
@@ -106,11 +107,11 @@ def test_ctrl_c_stops_all_of_them(tmp_path):
     def press() -> None:
         while not all((each.folder / "pretrained began").exists() for each in runs):
             time.sleep(0.05)
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
 
     threading.Thread(target=press, daemon=True).start()
     try:
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(KeyboardInterrupt), terminable():
             do(Left(runs, runs), 2, lambda: False, lambda job: None)
     finally:
         signal.signal(signal.SIGINT, before)
