@@ -24,6 +24,7 @@ ANSWER = 5.0  # seconds that an actor may take to say where it is
 ARRIVES = 300.0  # seconds that an actor may take to answer for the first time, once there is room for it
 BEGINS = 120.0  # seconds that an actor may be silent before its first step
 ROOM = 1.0  # seconds between questions whether there is room for an actor
+REFRESH = 0.5  # seconds between questions to an actor whose answer nobody waits for
 WAITED = 60.0  # seconds after which it is said that an actor has no place to run
 
 
@@ -148,27 +149,31 @@ class ActorPool:
         here = [member for member in self.members if member.here]
         return bool(here) and all(each.allowed is not None and each.steps >= each.allowed for each in here)
 
-    def poll(self) -> None:
+    def poll(self, fresh: bool = False) -> None:
         """Takes in what actors told since the last call, asks anew, and replaces those that died. Does not wait.
+
+        Args:
+            fresh: somebody waits for what they will say: all are asked. Otherwise each is asked now and then, for
+                questions take processor time from it and from here.
 
         Raises:
             OcelotError: what ended an actor and would end its successor too: an environment that was given up, a
                 server that stays away, or one death after another.
         """
-        import ray
-
+        now = time.monotonic()
+        ended = _done([member.running for member in self.members])
+        answered = _done([member.asked for member in self.members if member.asked is not None])
         for member in self.members:
-            ended, _ = ray.wait([member.running], timeout=0)
-            if ended:
+            if member.running in ended:
                 self._replace(member)
-                continue
-            if member.asked is None:
+            elif member.asked is not None:
+                if member.asked in answered:
+                    self._take(member)
+                else:
+                    self._look_at_silence(member)
+            elif fresh or now - member.since > REFRESH:
                 member.asked = member.handle.stats.remote()
                 member.since = time.monotonic()
-            elif ray.wait([member.asked], timeout=0)[0]:
-                self._take(member)
-            else:
-                self._look_at_silence(member)
 
     def move(self, servers: Servers) -> None:
         """Starts all actors anew, with other policy servers."""
@@ -339,6 +344,13 @@ def _members(config: FinetuneConfig) -> Iterator[Member]:
         for _ in range(count):
             yield Member(number, task.name, task.weight / sum(weights) / count)
             number += 1
+
+
+def _done(calls: list[Any]) -> set[Any]:
+    """Those that have been answered, or have failed."""
+    import ray
+
+    return set(ray.wait(calls, num_returns=len(calls), timeout=0)[0]) if calls else set()
 
 
 def _even(total: int, parts: int) -> list[int]:

@@ -147,6 +147,7 @@ class Loop:
         self._timing = Timing("learner", "wait", "log", "checkpoint", "evaluation")
         self._live = LiveRun(config.run.name, [task.name for task in config.tasks], config.run.updates, update)
         self._next_look = 0.0
+        self._looked_after = update  # learner updates at the last look
         self._unlogged: Updates | None = None
         self._saving = LenientSaving(run, config.run.keep_checkpoints)
 
@@ -249,7 +250,8 @@ class Loop:
         self._look_at_server()
         if self._saving.over:
             self._saving.written()
-        self.pool.poll()
+        self.pool.poll(fresh=not waiting or self.update != self._looked_after)
+        self._looked_after = self.update
         if self.pacing is None:
             return
         if waiting and self.pool.all_at_limit():
