@@ -1,6 +1,8 @@
 """Cloning by the token policy on one task, for the CPU time that a baseline has."""
 
 import dataclasses
+import time
+from collections.abc import Callable
 
 import torch
 import yaml
@@ -8,7 +10,7 @@ from episodes import SEED, Clock, arguments, dataset_id, write
 
 from actors.evaluation import evaluate
 from cluster.config import TaskConfig
-from cluster.start import fresh
+from cluster.start import Start, fresh
 from learner.config import LearnerConfig
 from learner.learner import Learner
 from learner.schedule import Entry, Schedule
@@ -16,8 +18,11 @@ from policy.config import PolicyConfig
 from policy.engine import Engine
 from replay.pretraining import DemonstrationStream
 
-POLICY = PolicyConfig(layers=2, width=64, heads=4, feedforward=256, context=112, attention_steps=0, action_bins=21)
-
+POLICY = PolicyConfig(
+    layers=2, width=64, heads=4, feedforward=256, context=128, attention_steps=0, action_bins=21, vectors=True
+)
+BATCH = 12  # windows
+TRIED = 20  # updates that tell how long one takes
 ENVIRONMENTS = 25
 
 
@@ -31,17 +36,19 @@ def main() -> None:
     torch.set_num_threads(1)
     # Missions of BabyAI take five tokens; other tasks have no texts.
     task = TaskConfig(name=options.task, datasets=[dataset_id(options.task, options.quality)], text_tokens=8)
-    begin = fresh(config, [task], None, options.seed)
-    settings = LearnerConfig(learning_rate=2e-3, warmup_updates=50, publish="average")
-    learner = Learner(begin.model, begin.tasks, settings, Schedule([Entry("bc", batch=32)]), options.seed)
+    start = fresh(config, [task], None, options.seed)
     stream = DemonstrationStream(
-        {options.task: task.datasets}, begin.layouts, config.context, seed=options.seed, attention_steps=0
+        {options.task: task.datasets}, start.layouts, config.context, seed=options.seed, attention_steps=0
     )
     clock = Clock(options.seconds)
+    # The step size falls as it does in pretraining, over as many updates as there is time for.
+    decay = options.updates or round(options.seconds / seconds_an_update(start, stream, options.seed))
+    start = fresh(config, [task], None, options.seed)
+    update = trainer(learner := new(start, options.seed, decay), stream)
     while not clock.over() and learner.updates != options.updates:
-        learner.update(lambda table, count: stream.windows(count))
+        update()
     engine = Engine(learner.published().eval(), ENVIRONMENTS)
-    layout = begin.layouts[options.task]
+    layout = start.layouts[options.task]
     played = evaluate(lambda request: engine.act([request])[0], layout, options.episodes, 0.0, SEED, ENVIRONMENTS)
     write(
         options.json,
@@ -51,9 +58,31 @@ def main() -> None:
         seed=options.seed,
         cpu_seconds=options.seconds,
         updates=learner.updates,
+        windows=BATCH,
         policy=dataclasses.asdict(config),
         returns=[float(value) for value in played.returns],
     )
+
+
+def new(start: Start, seed: int, decay: int) -> Learner:
+    """Trains the policy of `start`."""
+    settings = LearnerConfig(learning_rate=2e-3, warmup_updates=50, decay_updates=max(decay, 51), publish="average")
+    return Learner(start.model, start.tasks, settings, Schedule([Entry("bc", batch=BATCH)]), seed)
+
+
+def trainer(learner: Learner, stream: DemonstrationStream) -> Callable[[], object]:
+    """What makes one update."""
+    return lambda: learner.update(lambda table, count: stream.windows(count))
+
+
+def seconds_an_update(start: Start, stream: DemonstrationStream, seed: int) -> float:
+    """CPU seconds, by a few updates of a policy that is thrown away; the first, which is slow, does not count."""
+    update = trainer(new(start, seed, TRIED), stream)
+    update()
+    began = time.process_time()
+    for _ in range(TRIED):
+        update()
+    return (time.process_time() - began) / TRIED
 
 
 if __name__ == "__main__":
