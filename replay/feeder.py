@@ -19,10 +19,11 @@ class Feeder:
         replay: the store. The table should have no samples_per_insert: the feeder itself keeps to what is sampled.
         windows: without end; a `DemonstrationStream`.
         table: to fill.
-        uses: how often a window is sampled, on average, before it is replaced.
+        uses: how often a window is sampled, on average, before it is replaced. With more than one, what the table
+            holds at a time is learned by heart where the data is much larger.
     """
 
-    def __init__(self, replay: Replay, windows: Iterator[Trajectory], table: str = "expert", uses: float = 8.0):
+    def __init__(self, replay: Replay, windows: Iterator[Trajectory], table: str = "expert", uses: float = 1.0):
         self._replay = replay
         self._windows = windows
         self._table = table
