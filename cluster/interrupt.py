@@ -4,8 +4,9 @@ import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any
 
 INTERRUPTED = 130  # exit status, as shells have it for SIGINT
 
@@ -42,15 +43,8 @@ def stop_on_signals() -> Iterator[StopRequest]:
         stop.requested = True
         print("Stopping after a checkpoint; once more to stop at once.", file=sys.stderr, flush=True)
 
-    if threading.current_thread() is not threading.main_thread():
+    with _handled(handle, signal.SIGINT, signal.SIGTERM):
         yield stop
-        return
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
@@ -59,11 +53,19 @@ def terminable() -> Iterator[None]:
 
     Outside the main thread, where Python delivers no signals, nothing changes.
     """
+    with _handled(signal.default_int_handler, signal.SIGTERM):
+        yield
+
+
+@contextlib.contextmanager
+def _handled(handle: Callable[[int, FrameType | None], Any], *numbers: signal.Signals) -> Iterator[None]:
+    """These signals are handled so for a while; outside the main thread nothing changes."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -5,7 +5,7 @@ import signal
 import threading
 from pathlib import Path
 
-from cluster.interrupt import Interrupted, terminable
+from cluster.interrupt import Interrupted
 from cluster.quickstart import record
 from cluster.reference_scores import find
 from cluster.study import results
@@ -50,8 +50,7 @@ def study(file: Path, config: StudyConfig, command: str, at_once: int = 1) -> bo
         if left:
             for group in config.groups.values():
                 record(group.demonstrations, config.demonstrations_seed)
-        with terminable():
-            do(queue, at_once, lambda: clock.over, told)
+        do(queue, at_once, lambda: clock.over, told)
     except (Interrupted, KeyboardInterrupt):
         if not clock.over:
             raise

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from multiprocessing.process import BaseProcess
 
-from cluster.interrupt import INTERRUPTED
+from cluster.interrupt import INTERRUPTED, terminable
 from cluster.study.jobs import PRETRAINED, Job, StudyError
 
 LOOK = 0.2  # seconds between looks at processes
@@ -57,6 +57,7 @@ class Left:
         return next(each for each in self._every if each.name == f"{job.group}/{PRETRAINED}-{job.seed}")
 
 
+@terminable()
 def do(left: Left, at_once: int, over: Callable[[], bool], told: Callable[[Job], None]) -> None:
     """Does them, until all are done or have failed, or time is over.
 
@@ -66,7 +67,8 @@ def do(left: Left, at_once: int, over: Callable[[], bool], told: Callable[[Job],
         told: is called with each that begins.
 
     Raises:
-        KeyboardInterrupt, Interrupted: as a run does that is stopped. Processes have stopped after a checkpoint then.
+        KeyboardInterrupt, Interrupted: as a run does that is stopped, by SIGTERM too. Processes have stopped after a
+            checkpoint then.
     """
     running: dict[str, tuple[Job, BaseProcess]] = {}
     try:

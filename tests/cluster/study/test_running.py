@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.interrupt import Interrupted, terminable
+from cluster.interrupt import Interrupted
 from cluster.study.jobs import DONE, FAILED, Row
 from cluster.study.running import Left, do
 
@@ -111,7 +111,7 @@ def test_ctrl_c_and_sigterm_stop_all_of_them(tmp_path, number):
 
     threading.Thread(target=press, daemon=True).start()
     try:
-        with pytest.raises(KeyboardInterrupt), terminable():
+        with pytest.raises(KeyboardInterrupt):
             do(Left(runs, runs), 2, lambda: False, lambda job: None)
     finally:
         signal.signal(signal.SIGINT, before)
