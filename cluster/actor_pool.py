@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cluster.config import FinetuneConfig
-from cluster.local_ray import BeginError, ProcessError, get, kill, start
+from cluster.local_ray import BeginError, ProcessError, answered, get, kill, start
 from cluster.pacing import divide
 from cluster.placement import Place, Placement
 from cluster.serving import Servers
@@ -161,13 +161,13 @@ class ActorPool:
                 server that stays away, or one death after another.
         """
         now = time.monotonic()
-        ended = _done([member.running for member in self.members])
-        answered = _done([member.asked for member in self.members if member.asked is not None])
+        ended = answered([member.running for member in self.members])
+        told = answered([member.asked for member in self.members if member.asked is not None])
         for member in self.members:
             if member.running in ended:
                 self._replace(member)
             elif member.asked is not None:
-                if member.asked in answered:
+                if member.asked in told:
                     self._take(member)
                 else:
                     self._look_at_silence(member)
@@ -344,13 +344,6 @@ def _members(config: FinetuneConfig) -> Iterator[Member]:
         for _ in range(count):
             yield Member(number, task.name, task.weight / sum(weights) / count)
             number += 1
-
-
-def _done(calls: list[Any]) -> set[Any]:
-    """Those that have been answered, or have failed."""
-    import ray
-
-    return set(ray.wait(calls, num_returns=len(calls), timeout=0)[0]) if calls else set()
 
 
 def _even(total: int, parts: int) -> list[int]:

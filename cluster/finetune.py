@@ -10,7 +10,7 @@ from cluster.board import Board
 from cluster.config import FinetuneConfig
 from cluster.finetune_check import check
 from cluster.interrupt import Interrupted, StopRequest, stop_on_signals
-from cluster.local_ray import ProcessError, connected_ray, get, local_ray
+from cluster.local_ray import ProcessError, answered, connected_ray, get, local_ray
 from cluster.meters import Meters, histograms
 from cluster.pacing import Pacing
 from cluster.processes import Processes
@@ -386,9 +386,7 @@ class Loop:
 
 def _done(calls: list[Any]) -> bool:
     """Whether all have been answered, or have failed."""
-    import ray
-
-    return not ray.wait(calls, num_returns=len(calls), timeout=0)[1]
+    return len(answered(calls)) == len(calls)
 
 
 def _ray(address: str | None, begin: Start) -> contextlib.AbstractContextManager[None]:

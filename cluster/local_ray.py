@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +204,13 @@ def get(reference: Any, timeout: float | None = None) -> Any:
         raise
     except ray.exceptions.ActorUnschedulableError as error:
         raise BeginError(f"no process could be begun: {error}") from None
+
+
+def answered(calls: Sequence[Any]) -> set[Any]:
+    """Those of some calls that have been answered, or have failed, by now."""
+    import ray
+
+    return set(ray.wait(list(calls), num_returns=len(calls), timeout=0)[0]) if calls else set()
 
 
 def _raised(traceback: str) -> str:

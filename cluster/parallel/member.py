@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.config import PretrainConfig
-from cluster.local_ray import get
+from cluster.local_ray import answered, get
 from cluster.start import Start, weights
 from cluster.trainee import Trainee
 
@@ -86,6 +86,4 @@ class _Stop:
         self._asked = mailbox.stopping.remote()
 
     def __bool__(self) -> bool:
-        import ray
-
-        return bool(ray.wait([self._asked], timeout=0)[0])
+        return bool(answered([self._asked]))
