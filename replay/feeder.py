@@ -15,19 +15,19 @@ PAUSE = 0.5  # seconds between looks once the table is full
 class Feeder:
     """A thread that fills a table, then replaces windows as they are used, so that data larger than the table serves.
 
+    A window is sampled once, on average, before another takes its place. With more uses, what the table holds at a time
+    would be learned by heart where the data is much larger.
+
     Args:
         replay: the store. The table should have no samples_per_insert: the feeder itself keeps to what is sampled.
         windows: without end; a `DemonstrationStream`.
         table: to fill.
-        uses: how often a window is sampled, on average, before it is replaced. With more than one, what the table
-            holds at a time is learned by heart where the data is much larger.
     """
 
-    def __init__(self, replay: Replay, windows: Iterator[Trajectory], table: str = "expert", uses: float = 1.0):
+    def __init__(self, replay: Replay, windows: Iterator[Trajectory], table: str = "expert"):
         self._replay = replay
         self._windows = windows
         self._table = table
-        self._uses = uses
         self._stop = threading.Event()
         self._full = threading.Event()
         self._failure: OcelotError | None = None
@@ -62,7 +62,7 @@ class Feeder:
                     writer = self._replay.writer(self._table)
                 info = self._replay.info()[self._table]
                 # A server that came back empty has begun to count anew, so this fills it again.
-                missing = info.max_size + int(info.samples / self._uses) - info.inserts
+                missing = info.max_size + info.samples - info.inserts
                 if missing > 0:
                     batch = [next(self._windows) for _ in range(min(AT_ONCE, missing))]
                     writer.write(batch, timeout=5.0)

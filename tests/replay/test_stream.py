@@ -67,18 +67,18 @@ def test_an_empty_table_is_named_with_what_fills_it():
 
 def test_a_feeder_fills_its_table_and_replaces_what_was_used(replay):
     made = iter(range(10**6))
-    feeder = Feeder(replay, (online(n) for n in made), table="fed", uses=2.0)
+    feeder = Feeder(replay, (online(n) for n in made), table="fed")
     try:
         assert feeder.wait(timeout=20)
         info = replay.info()["fed"]
         assert info.size == 30
         replay.sample("fed", 200, timeout=20)
         deadline = time.monotonic() + 20
-        while replay.info()["fed"].inserts < 30 + 100 and time.monotonic() < deadline:
+        while replay.info()["fed"].inserts < 30 + 200 and time.monotonic() < deadline:
             time.sleep(0.1)
         info = replay.info()["fed"]
         assert info.size == 30
-        assert 130 <= info.inserts <= 30 + info.samples / 2
+        assert 230 <= info.inserts <= 30 + info.samples
     finally:
         feeder.close()
 
