@@ -1,7 +1,6 @@
 """ocelot study."""
 
 import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,8 @@ import typer
 def study(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The study, for example examples/study.yaml.")],
     seeds: Annotated[
-        str | None, typer.Option(help="Other seeds, separated by commas, with folders of their own: for tuning.")
+        list[str] | None,
+        typer.Option(help="Other seeds, separated by commas or each given so, with folders of their own: for tuning."),
     ] = None,
     hours: Annotated[float | None, typer.Option(min=0.001, help="Stop after so many hours.")] = None,
     at_once: Annotated[int, typer.Option(min=1, help="So many runs at the same time, with a log each.")] = 1,
@@ -25,13 +25,17 @@ def study(
     from cluster.study.run import study as run
 
     try:
-        chosen = [int(seed) for seed in seeds.split(",")] if seeds else None
+        chosen = [int(seed) for given in seeds for seed in given.split(",")] if seeds else None
     except ValueError:
         raise typer.BadParameter(
-            f"'{seeds}' must be whole numbers, separated by commas", param_hint="--seeds"
+            f"'{' '.join(seeds or [])}' must be whole numbers, separated by commas", param_hint="--seeds"
         ) from None
     settings = study_config(config, chosen, hours)
-    done = run(config, settings, shlex.join(["ocelot", *sys.argv[1:]]), at_once)
+    # What makes the same results, so without the hours: they only say when it stopped.
+    command = ["ocelot", "study", str(config)]
+    command += ["--seeds", ",".join(map(str, chosen))] if chosen else []
+    command += ["--at-once", str(at_once)] if at_once > 1 else []
+    done = run(config, settings, shlex.join(command), at_once)
     typer.echo(f"Results: {Path(settings.results) / 'README.md'}")
     if not done:
         raise typer.Exit(1)

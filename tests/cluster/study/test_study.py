@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from cluster.cli import app
 from cluster.comparing.comparison import Comparison
 from cluster.config import FinetuneConfig
 from cluster.rundir import RunDirectory
@@ -153,6 +155,27 @@ def test_other_seeds_have_other_folders(folder):
     tuned = study_config(folder / "study.yaml", seeds=[100, 101])
     assert tuned.results.endswith("results-seeds-100-101")
     assert {job.seed for job in jobs(tuned, folder)} == {100, 101}
+
+
+def test_seeds_are_given_either_way_and_the_page_quotes_what_makes_the_same_results(folder, monkeypatch):
+    told = []
+
+    def noted(file, config, command, at_once):
+        told.append((config.seeds, command, at_once))
+        return True
+
+    monkeypatch.setattr("cluster.study.run.study", noted)
+    file = str(folder / "study.yaml")
+    given = ["study", file, "--seeds", "100", "--seeds", "102,101", "--hours", "2", "--at-once", "2"]
+    assert CliRunner().invoke(app, given, catch_exceptions=False).exit_code == 0
+    assert CliRunner().invoke(app, ["study", file], catch_exceptions=False).exit_code == 0
+    assert told == [
+        ([100, 102, 101], f"ocelot study {file} --seeds 100,102,101 --at-once 2", 2),
+        ([0], f"ocelot study {file}", 1),
+    ]
+    refused = CliRunner().invoke(app, ["study", file, "--seeds", "1,x"])
+    assert refused.exit_code == 2
+    assert "'1,x' must be whole numbers" in " ".join(refused.output.split())
 
 
 def test_the_shipped_study_gives_every_arm_the_same_work():
