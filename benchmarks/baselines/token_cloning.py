@@ -22,6 +22,7 @@ POLICY = PolicyConfig(
     layers=2, width=64, heads=4, feedforward=256, context=128, attention_steps=0, action_bins=21, vectors=True
 )
 BATCH = 12  # windows
+WARMUP = 50  # updates
 TRIED = 20  # updates that tell how long one takes
 ENVIRONMENTS = 25
 
@@ -43,7 +44,7 @@ def main() -> None:
     clock = Clock(options.seconds)
     # The step size falls as it does in pretraining, over as many updates as there is time for.
     decay = options.updates or round(options.seconds / seconds_an_update(start, stream, options.seed))
-    start = fresh(config, [task], None, options.seed)
+    start = fresh(config, [task], None, options.seed)  # the other one's policy was trained a little to time it
     update = trainer(learner := new(start, options.seed, decay), stream)
     while not clock.over() and learner.updates != options.updates:
         update()
@@ -66,7 +67,8 @@ def main() -> None:
 
 def new(start: Start, seed: int, decay: int) -> Learner:
     """Trains the policy of `start`."""
-    settings = LearnerConfig(learning_rate=2e-3, warmup_updates=50, decay_updates=max(decay, 51), publish="average")
+    decay = max(decay, WARMUP + 1)
+    settings = LearnerConfig(learning_rate=2e-3, warmup_updates=WARMUP, decay_updates=decay, publish="average")
     return Learner(start.model, start.tasks, settings, Schedule([Entry("bc", batch=BATCH)]), seed)
 
 
