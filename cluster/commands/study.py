@@ -13,7 +13,7 @@ def study(
         list[str] | None,
         typer.Option(help="Other seeds, separated by commas or each given so, with folders of their own: for tuning."),
     ] = None,
-    hours: Annotated[float | None, typer.Option(min=0.001, help="Stop after so many hours.")] = None,
+    hours: Annotated[float | None, typer.Option(min=0, help="Stop after so many; 0: only write the results.")] = None,
     at_once: Annotated[int, typer.Option(min=1, help="So many runs at the same time, with a log each.")] = 1,
 ) -> None:
     """Runs every arm with every seed, and writes tables, figures and a page.

@@ -42,8 +42,8 @@ class StudyConfig(Section):
     """Of those episodes."""
     floors: dict[str, float] = Field(default_factory=dict)
     """By task, the mean return that its reference expert must have; a study on weaker experts is refused."""
-    hours: Annotated[float, Field(gt=0)] | None = None
-    """Stop after so many hours; the same command goes on. null: when all is done."""
+    hours: Annotated[float, Field(ge=0)] | None = None
+    """Stop after so many hours; the same command goes on. 0: run nothing, write the results. null: when all is done."""
 
 
 def study_config(file: Path, seeds: list[int] | None = None, hours: float | None = None) -> StudyConfig:

@@ -1,16 +1,17 @@
 """The results of a study as far as it goes: a comparison of each group, and the page that says how they were made."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from cluster.comparing import files as comparison_files
 from cluster.comparing.aggregates import matrix, scored, stacked, temperatures
-from cluster.comparing.comparison import Comparison, Row
+from cluster.comparing.comparison import Comparison, Row, Run
 from cluster.comparing.intervals import Estimate, mean_of_means
-from cluster.environment import describe_environment
 from cluster.players import player_returns
 from cluster.rundir import writing
 from cluster.study.config import GroupConfig, StudyConfig
@@ -21,16 +22,17 @@ ALL = "all tasks"
 
 def write(config: StudyConfig, every: Sequence[Job], command: str) -> None:
     """Writes RESULTS/GROUP (comparison.json, .md, .html, figures) for each group with results, and the page."""
-    sections = []
+    sections, runs = [], []
     for group, own in config.groups.items():
         done = [job for job in every if job.group == group and _status(job) == DONE]
         if done:
             comparison = _comparison(config, own, done)
             comparison_files.write(comparison, Path(config.results) / group)
             sections.append(_section(group, comparison))
+            runs += comparison.runs
     with writing(Path(config.results)):
         Path(config.results).mkdir(parents=True, exist_ok=True)
-        (Path(config.results) / "README.md").write_text(_page(every, command, sections))
+        (Path(config.results) / "README.md").write_text(_page(every, command, runs, sections))
 
 
 def _comparison(config: StudyConfig, group: GroupConfig, done: Sequence[Job]) -> Comparison:
@@ -129,28 +131,51 @@ def _section(group: str, comparison: Comparison) -> list[str]:
     return [*lines, ""]
 
 
-def _page(every: Sequence[Job], command: str, sections: Sequence[list[str]]) -> str:
-    environment = describe_environment()
-    hardware = environment["hardware"]
+def _page(every: Sequence[Job], command: str, runs: Sequence[Run], sections: Sequence[list[str]]) -> str:
     rows = [(job, row) for job in every if (row := job.row()) is not None]
     hours = sum(row.hours for _, row in rows)
     done = sum(row.status == DONE for _, row in rows)
     lines = [
         "# Study",
         "",
-        f"Made by `{command}`: {done} of {len(every)} runs done, {hours:.1f} hours of runs on {hardware['cores']} "
-        f"cores of {hardware['processor']} ({hardware['memory_gb']} GB, {', '.join(hardware['gpus']) or 'no GPU'}). "
+        f"Made by `{command}`: {done} of {len(every)} runs done, {hours:.1f} hours of runs. "
         "Normalised scores: 0 is the random player, 1 the expert; intervals are 95% over seeds.",
         "",
-        f"Python {environment['python']}, "
-        + ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
-        + f"; commit {environment['commit']}.",
+        *made_with([run.environment for run in runs]),
         "",
     ]
     failed = [(job, row) for job, row in rows if row.status == FAILED]
     lines += [f"- failed: {job.name}: {(row.error or '').splitlines()[0]}" for job, row in failed]
     lines += [""] if failed else []
     return "\n".join([*lines, *(line for section in sections for line in section)])
+
+
+def made_with(environments: Sequence[dict[str, Any]]) -> list[str]:
+    """Machines and commits, with how many runs each made, and versions: a study may take days and several of them."""
+    if not environments:
+        return []
+    machines = Counter(_machine(each["hardware"]) for each in environments)
+    commits = Counter(_commit(each) for each in environments)
+    versions: dict[str, list[str]] = {}
+    for each in environments:
+        for name, version in {"Python": each["python"], **each["packages"]}.items():
+            if version not in versions.setdefault(name, []):
+                versions[name].append(version)
+    return [
+        *(f"- {count} on {machine}" for machine, count in machines.most_common()),
+        *(f"- {count} at {commit}" for commit, count in commits.most_common()),
+        "- " + ", ".join(f"{name} {' and '.join(found)}" for name, found in versions.items()),
+    ]
+
+
+def _machine(hardware: dict[str, Any]) -> str:
+    gpus = ", ".join(hardware["gpus"]) or "no GPU"
+    return f"{hardware['cores']} cores of {hardware['processor']} ({hardware['memory_gb']} GB, {gpus})"
+
+
+def _commit(environment: dict[str, Any]) -> str:
+    changed = ", with changes that are not in it" if environment["changed_files"] else ""
+    return f"commit {environment['commit']}{changed}"
 
 
 def _status(job: Job) -> str | None:

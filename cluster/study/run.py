@@ -38,6 +38,9 @@ def study(file: Path, config: StudyConfig, command: str, at_once: int = 1) -> bo
     os.environ["MINARI_DATASETS_PATH"] = str((Path(config.folder) / "datasets").resolve())
     Path(os.environ["MINARI_DATASETS_PATH"]).mkdir(parents=True, exist_ok=True)
     print(f"{len(every) - len(left)} of {len(every)} runs are done, {len(left)} are left.", flush=True)
+    if config.hours == 0:
+        results.write(config, every, command)
+        return not left
     clock = Deadline(config.hours)
     queue = Left(left, every)
 

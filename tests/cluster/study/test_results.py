@@ -3,7 +3,7 @@
 import pytest
 
 from cluster.comparing.comparison import Comparison, Point, Reference, Row, Run
-from cluster.study.results import ALL, after_switch, kept
+from cluster.study.results import ALL, after_switch, kept, made_with
 
 A, B = "gym/A", "gym/B"
 REFERENCES = {A: Reference(0.0, 1.0), B: Reference(0.0, 1.0)}
@@ -35,3 +35,23 @@ def test_what_is_kept_is_told_of_tasks_that_were_left_alone():
     config = {"run": {"seed": 0}, "tasks": [{"name": A, "online": False}, {"name": B, "online": True}]}
     shares = kept(Comparison(rows, REFERENCES, runs=[Run("run", "arm", config, {}, 1, 1)]), "arm", 0.0)
     assert {task: share.value for task, share in shares.items()} == pytest.approx({A: 0.75})
+
+
+def test_what_made_a_study_is_what_made_its_runs():
+    hardware = {"cores": 2, "processor": "A", "memory_gb": 24.0, "gpus": []}
+    first = {
+        "commit": "abc",
+        "changed_files": False,
+        "python": "3.11.7",
+        "packages": {"torch": "2.12"},
+        "hardware": hardware,
+    }
+    second = first | {"commit": "def", "changed_files": True, "packages": {"torch": "2.13"}}
+    second["hardware"] = hardware | {"gpus": ["H200"]}
+    assert made_with([first, first, second]) == [
+        "- 2 on 2 cores of A (24.0 GB, no GPU)",
+        "- 1 on 2 cores of A (24.0 GB, H200)",
+        "- 2 at commit abc",
+        "- 1 at commit def, with changes that are not in it",
+        "- Python 3.11.7, torch 2.12 and 2.13",
+    ]

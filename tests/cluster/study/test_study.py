@@ -146,6 +146,10 @@ def test_arms_whose_start_failed_are_left_out_and_time_ends_a_study(folder, monk
     errors = {job.arm: job.row().error for job in jobs(study_config(file), folder)}
     assert errors["pretrained"] == "no room"
     assert all("it starts from one/pretrained-0" in errors[arm] for arm in ("cloning", "alternating", "breaks"))
+    (folder / "results" / "README.md").unlink()
+    assert not study(file, study_config(file, hours=0.0), "ocelot study")
+    assert calls == ["pretrained-0"], "no hours: nothing is run"
+    assert "failed: one/pretrained-0: no room" in (folder / "results" / "README.md").read_text()
     assert not study(file, study_config(file, hours=5 / 3600), "ocelot study")
     assert calls == ["pretrained-0"] * 2
     assert jobs(study_config(file), folder)[0].row().error == "no room", "a run that was stopped leaves no row"
