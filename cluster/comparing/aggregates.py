@@ -97,6 +97,20 @@ def stacked(own: Matrix, names: Sequence[str]) -> np.ndarray:
     return np.array([[own[task][seed] for seed in sorted(own[task], key=str)] for task in names]).T
 
 
+def paired(own: Matrix, other: Matrix) -> tuple[Matrix, Matrix]:
+    """Both, of the seeds that both have: a study that is not done yet has more of one arm than of another."""
+    seeds = _seeds(own) & _seeds(other)
+
+    def of_seeds(every: Matrix) -> Matrix:
+        return {task: {seed: scores[seed] for seed in scores if seed in seeds} for task, scores in every.items()}
+
+    return (of_seeds(own), of_seeds(other)) if seeds else ({}, {})
+
+
+def _seeds(every: Matrix) -> set[int | None]:
+    return {seed for scores in every.values() for seed in scores}
+
+
 def _scores(arm: str, temperature: float | None, own: Matrix, references: References) -> Iterator[Aggregate]:
     for task in own:
         metric = "return" if references.get(task) is None else "score"
@@ -139,14 +153,13 @@ def _against(name: str, temperature: float, own: Matrix, other: Matrix, referenc
     if names:
         improvement = probability_of_improvement(stacked(own, names), stacked(other, names))
         yield _figure(name, "improvement", None, temperature, improvement)
-    if any(own[task].keys() != other[task].keys() for task in own):
-        return
-    paired = {task: (stacked(own, [task]) - stacked(other, [task]))[:, 0] for task in own}
-    for task, difference in paired.items():
+    own, other = paired(own, other)
+    differences = {task: (stacked(own, [task]) - stacked(other, [task]))[:, 0] for task in own}
+    for task, difference in differences.items():
         yield _figure(name, "difference", task, temperature, _mean(difference))
-    if names:
+    if differences and names:
         # A seed is one policy on all tasks, so seeds are drawn whole.
-        overall = np.mean([paired[task] for task in names], axis=0)
+        overall = np.mean([differences[task] for task in names], axis=0)
         yield _figure(name, "difference", None, temperature, _mean(overall))
 
 
@@ -172,7 +185,7 @@ def _check(rows: Sequence[Row]) -> None:
     for arm in arms(rows):
         for temperature in temperatures(rows, arm):
             own = matrix(rows, arm, temperature)
-            seeds = {seed for by_seed in own.values() for seed in by_seed}
+            seeds = _seeds(own)
             for task, by_seed in own.items():
                 if missing := seeds - by_seed.keys():
                     raise ComparisonError(

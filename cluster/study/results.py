@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cluster.comparing import files as comparison_files
-from cluster.comparing.aggregates import matrix, scored, stacked, temperatures
+from cluster.comparing.aggregates import matrix, paired, scored, stacked, temperatures
 from cluster.comparing.comparison import Comparison, Row, Run
 from cluster.comparing.intervals import Estimate, mean_of_means
 from cluster.players import player_returns
@@ -47,14 +47,14 @@ def _comparison(config: StudyConfig, group: GroupConfig, done: Sequence[Job]) ->
     return comparison_files.complete(replace(gathered, rows=[*players, *gathered.rows]))
 
 
-def paired(comparison: Comparison, arm: str, other: str, temperature: float) -> Estimate | None:
-    """Mean over scored tasks of arm - other, paired by seed; None where they have no two seeds in common."""
-    mine, theirs = (matrix(comparison.rows, name, temperature) for name in (arm, other))
+def difference(comparison: Comparison, arm: str, other: str, temperature: float) -> Estimate | None:
+    """Mean over scored tasks of arm - other, paired by seed; None where they have no seed in common."""
+    mine, theirs = paired(*(matrix(comparison.rows, name, temperature) for name in (arm, other)))
     names = scored(sorted(mine.keys() & theirs.keys()), comparison.references)
-    if not names or any(mine[task].keys() != theirs[task].keys() for task in names):
+    if not names:
         return None
-    difference = (stacked(mine, names) - stacked(theirs, names)).mean(axis=1)  # [seeds]
-    return _over_seeds([float(value) for value in difference])
+    found = (stacked(mine, names) - stacked(theirs, names)).mean(axis=1)  # [seeds]
+    return _over_seeds([float(value) for value in found])
 
 
 def after_switch(comparison: Comparison, arm: str, temperature: float) -> dict[str, Estimate]:
@@ -118,8 +118,8 @@ def _section(group: str, comparison: Comparison) -> list[str]:
     for temperature in known:
         acting = "greedy" if temperature == 0 else f"temperature {temperature:g}"
         for arm, other in pairs:
-            if (difference := paired(comparison, arm, other, temperature)) is not None:
-                lines.append(f"- {arm} - {other}, {acting}, paired by seed over all tasks: {_shown(difference)}")
+            if (found := difference(comparison, arm, other, temperature)) is not None:
+                lines.append(f"- {arm} - {other}, {acting}, paired by seed over all tasks: {_shown(found)}")
         for arm in learned:
             changes = after_switch(comparison, arm, temperature)
             if changes:

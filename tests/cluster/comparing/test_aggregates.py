@@ -86,6 +86,15 @@ def test_differences_are_paired_by_seed(five_seeds):
     assert overall.value == pytest.approx((scores_of(five_seeds, "awr") - scores_of(five_seeds, "cloning")).mean())
 
 
+def test_differences_are_of_the_seeds_that_both_have(five_seeds):
+    lacking = [each for each in five_seeds if each.arm != "awr" or each.seed in (1, 3)]
+    overall = pick(aggregate(lacking, REFERENCES), "awr - cloning", None, "difference")
+    both = (scores_of(five_seeds, "awr") - scores_of(five_seeds, "cloning")).mean(axis=1)[[1, 3]]
+    assert overall.value == pytest.approx(both.mean())
+    strangers = [each for each in five_seeds if (each.seed == 0) == (each.arm == "awr")]
+    assert "difference" not in {found.metric for found in aggregate(strangers, REFERENCES)}
+
+
 def test_tasks_above_shares_of_the_expert_are_counted():
     rows = [row(A, "cloning", [50.0]), row(B, "cloning", [0.0]), row(A, "awr", [49.0]), row(B, "awr", [-120.0])]
     found = aggregate(rows, REFERENCES)
