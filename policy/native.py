@@ -157,19 +157,25 @@ def kernels(config: PolicyConfig, dtype: torch.dtype, device: torch.device) -> K
     return None if library is None else Kernels(library, dtype)
 
 
-@functools.cache
 def draw() -> Draw | None:
     """What draws tokens; None: nothing here does."""
     library = load()
-    return None if library is None else Draw(library)
+    return None if library is None else _draw(library)
 
 
 @functools.cache
+def _draw(library: ctypes.CDLL) -> Draw:
+    return Draw(library)
+
+
 def by_format(name: str, arguments: tuple[Any, ...], result: Any = None) -> dict[torch.dtype, Any] | None:
     """The function of that name for each number format, with ctypes' types; None where there are none."""
     library = load()
-    if library is None:
-        return None
+    return None if library is None else _by_format(library, name, arguments, result)
+
+
+@functools.cache
+def _by_format(library: ctypes.CDLL, name: str, arguments: tuple[Any, ...], result: Any) -> dict[torch.dtype, Any]:
     found = {dtype: getattr(library, f"{name}_{text}") for dtype, text in DTYPES.items()}
     for function in found.values():
         function.argtypes, function.restype = list(arguments), result

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from policy import native
+from policy import native, native_patches
 from policy.engine import Engine
 from policy.native import Kernels
 from policy.padded_passes import PaddedPasses
@@ -22,7 +22,6 @@ FLOAT, BFLOAT = torch.float32, torch.bfloat16
 def without(monkeypatch):
     """As where there is no compiler."""
     monkeypatch.setattr("policy.native.load", lambda: None)
-    monkeypatch.setattr("policy.native.draw", lambda: None)
 
 
 def engines(monkeypatch, **fields) -> tuple[Engine, Engine]:
@@ -122,6 +121,17 @@ def test_an_engine_acts_without_a_compiler(without):
     engine = Engine(policy(FLOAT), 4)
     assert isinstance(engine.forward._way, PaddedPasses)
     assert engine.act([request(np.random.default_rng(0), reset=True)])[0].tokens.shape == (2, 1)
+
+
+@needs_compiler
+def test_what_is_not_there_once_is_asked_for_again(monkeypatch):
+    weight = torch.zeros(32, 3)
+    with monkeypatch.context() as patch:
+        patch.setattr("policy.native.load", lambda: None)
+        assert not native_patches.available(weight)
+        assert native.draw() is None
+    assert native_patches.available(weight)
+    assert native.draw() is native.draw() is not None
 
 
 def test_a_compiler_that_is_missing_or_fails_is_told(monkeypatch, tmp_path, caplog):
