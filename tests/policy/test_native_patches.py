@@ -33,13 +33,16 @@ def embedding(channels: int) -> PatchEmbedding:
 
 
 @pytest.mark.parametrize("channels", [32, 64, 96, 256])
-def test_vectors_and_gradients_are_those_of_float64(channels):
+def test_vectors_and_gradients_are_those_of_float64(monkeypatch, channels):
     module = embedding(channels)
-    exact = copy.deepcopy(module).double()
+    other, exact = copy.deepcopy(module), copy.deepcopy(module).double()
     assert native_patches.available(module.stem.weight)
     assert not native_patches.available(exact.stem.weight)
-    for own, other in zip(trained(module, 9), trained(exact, 9), strict=True):
-        assert (own - other).norm() <= 1e-5 * (1.0 + other.norm())  # one channel a group: a bias before it is in vain
+    ours = trained(module, 9)
+    monkeypatch.setattr("policy.native_patches.available", lambda _: False)
+    for own, pytorchs, true in zip(ours, trained(other, 9), trained(exact, 9), strict=True):
+        # With one channel a group a bias before it is in vain: its gradient is what rounding leaves of nought.
+        assert (own - true).norm() <= 1e-5 * true.norm() + 2.0 * (pytorchs - true).norm()
 
 
 def test_more_channels_than_the_kernel_has_room_for_go_to_pytorchs():
