@@ -72,6 +72,7 @@ class SimulatedPool(ActorPool):
     def _start(self, member: Member) -> None:
         member.issued = None
         member.here = False
+        member.placed = True  # its process is there
         member.handle = _Seat(self._crowds[member.number % len(self._crowds)], member.number)
         member.running = member.handle.crowd.run.remote(member.number, self._step)
         member.asked = None
