@@ -22,6 +22,7 @@ from learner.learner import Learner
 from learner.schedule import Schedule
 from learner.shards import let_go
 from learner.state import Snapshot
+from learner.statistics import mean, sums, together
 from learner.view import View
 from learner.workers import Alone, Workers
 from policy.devices import best
@@ -163,20 +164,22 @@ class Trainee:
         once = list(dict.fromkeys(warnings))
         return Updates(learner.updates, dict(sums), dict(seen), seconds, self._histograms(), once)
 
-    def held_out(self) -> tuple[float, int | None] | None:
-        """Mean cross-entropy of the held-out action tokens, and the update of the least one when it is time to stop.
+    def held_out(self) -> tuple[dict[str, float], int | None] | None:
+        """Mean cross-entropy of the held-out action tokens (`held_out`) and of each task's (`held_out/TASK`), and the
+        update of the least of the former when it is time to stop.
 
         None where nothing is held out.
         """
         if not self._held_out:
             return None
-        loss = self._held_out_loss()
+        losses = self._held_out_losses()
         if self._best is None:
-            return loss, None
+            return losses, None
         whole = self.learner.whole()
-        over = whole is not None and self._workers.rank == 0 and self._best.stop(self.learner.updates, loss, whole)
+        least = losses["held_out"]
+        over = whole is not None and self._workers.rank == 0 and self._best.stop(self.learner.updates, least, whole)
         over, update = self._workers.gather((over, self._best.update))[0]
-        return loss, update if over else None
+        return losses, update if over else None
 
     def finish(self) -> None:
         """The run is over: with early stopping, the weights become the best ones."""
@@ -200,7 +203,7 @@ class Trainee:
                 if self._best is not None:
                     self._best.settle()
 
-    def _held_out_loss(self) -> float:
+    def _held_out_losses(self) -> dict[str, float]:
         import torch
 
         published = self.learner.published()
@@ -210,12 +213,14 @@ class Trainee:
             with torch.no_grad():
                 for first in range(0, len(self._held_out), HELD_OUT_AT_ONCE):
                     batch = collate(self._held_out[first : first + HELD_OUT_AT_ONCE]).to(self.learner.device)
-                    parts.append(View(published.eval(), batch).action_log_probs)
+                    view = View(published.eval(), batch)
+                    of_tasks = {f"held_out/{task}": figure for task, figure in view.cross_entropies().items()}
+                    parts.append(sums({"held_out": mean(-view.action_log_probs), **of_tasks}))
         finally:
             published.train(training)
             if self.learner.sharded:
                 let_go(published)
-        return -float(torch.cat(parts).mean())
+        return together(parts)
 
     def _fetch(self, table: str, count: int) -> list[Trajectory]:
         # The whole batch is drawn by each worker, so the stream has one position, and any number can go on from it.

@@ -6,7 +6,7 @@ import torch
 
 from learner.losses import cloning, exponential_weights
 from learner.scale import RATE
-from learner.statistics import Metrics, deviation, effective_sample_size, mean
+from learner.statistics import Metrics, by_task, deviation, effective_sample_size, mean
 from learner.types import Update
 
 
@@ -54,6 +54,8 @@ def weighted_cloning(
         "weight_cut": mean(cut[batch.loss]),
         "effective_sample_size": effective_sample_size(used),
     }
+    sizes = by_task(effective_sample_size, used, batch.loss.nonzero()[:, 0], batch.tasks)
+    metrics |= {f"effective_sample_size/{task}": size for task, size in sizes.items()}
     if update.number < settings.warmup:
         return torch.zeros((), device=advantages.device), metrics
     loss = cloning(update.view.action_log_probs, weights.reshape(-1)[batch.action_step], update.count)

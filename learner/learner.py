@@ -15,7 +15,7 @@ from learner import compiling, memory, optimiser, shards, state
 from learner.clipping import Clipping
 from learner.config import LearnerConfig
 from learner.copies import Copies
-from learner.distributions import distributions
+from learner.distributions import cross_entropies, distributions
 from learner.replicas import replicas
 from learner.scale import AdvantageScale
 from learner.schedule import Entry, Schedule
@@ -217,6 +217,7 @@ class Learner:
         update = Update(view, target, discount, self.scale, settings, number, count, steps, returns, rounds)
         loss, metrics = entry.kind.loss(update)
         rounds.finish()
+        metrics |= cross_entropies(view)
         if "clipped_targets" in metrics:
             clipped = metrics["clipped_targets"]
             assert isinstance(clipped, torch.Tensor)

@@ -4,7 +4,7 @@ An objective logs plain tensors, which add up over the workers (a loss is a loca
 does not add up as a `Statistic`: sums that do, and what is made of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -45,6 +45,23 @@ def effective_sample_size(weights: torch.Tensor) -> Statistic:
     """(sum w)^2 / (n sum w^2), a share in (0, 1]; 1 when all weights [...] are alike, and where there are none."""
     wide = weights.detach().double()
     return Statistic(torch.stack([wide.sum(), wide.new_tensor(float(wide.numel())), (wide**2).sum()]), _sample_size)
+
+
+def by_task(
+    figure: Callable[[torch.Tensor], Statistic], values: torch.Tensor, rows: torch.Tensor, tasks: Sequence[str]
+) -> dict[str, Statistic]:
+    """A figure of each task's own values; of those tasks that have any.
+
+    Args:
+        figure: `mean`, `deviation` or `effective_sample_size`.
+        values: [M].
+        rows: int64 [M], in [0, B): the row of the batch that each belongs to.
+        tasks: of the B rows.
+    """
+    names = sorted(set(tasks))
+    place = torch.tensor([names.index(task) for task in tasks])[rows.cpu()]  # [M]
+    here = values.detach().cpu()  # all of them at once: on a GPU each look at a task's own would wait
+    return {names[index]: figure(here[place == index]) for index in place.unique().tolist()}
 
 
 def sums(metrics: Metrics) -> Sums:

@@ -6,6 +6,7 @@ from functools import cached_property
 import torch
 
 from learner.parts import hidden
+from learner.statistics import Statistic, by_task, mean
 from policy.model import Policy, legal_groups
 from policy.values import expectation
 from policy.vocabulary import DEFAULT
@@ -46,6 +47,10 @@ class View:
         """Of every action token that has a loss, [M]."""
         batch = self.batch
         return self.policy.log_probs(self.hidden[batch.action_at], batch.action_token, batch.action_range)
+
+    def cross_entropies(self) -> dict[str, Statistic]:
+        """Mean -log pi of each task's action tokens that have a loss, in nats."""
+        return by_task(mean, -self.action_log_probs, self.batch.action_at // self.width, self.batch.tasks)
 
     @cached_property
     def entropy(self) -> torch.Tensor:

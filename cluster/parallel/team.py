@@ -65,7 +65,7 @@ class Team:
         """As `Trainee.updates`."""
         return self._ask("updates", count, stop=stop)
 
-    def held_out(self) -> tuple[float, int | None] | None:
+    def held_out(self) -> tuple[dict[str, float], int | None] | None:
         """As `Trainee.held_out`."""
         return self._ask("held_out")
 

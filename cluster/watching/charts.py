@@ -21,7 +21,7 @@ def online(tasks: Sequence[str]) -> Layout:
         "2. Is it healthy?": {
             "losses": ["losses/[^/]+/loss"],
             "gradient norms": ["losses/[^/]+/gradient_norm"],
-            "effective sample size of the advantage weights": ["losses/[^/]+/effective_sample_size"],
+            "effective sample size of the advantage weights": ["losses/[^/]+/effective_sample_size$"],
             "policy lag: updates between acting and now": ["policy/version_lag", "replay/age"],
             "samples per insert": ["replay/samples_per_insert/.*"],
             "faults": ["faults/.*"],
@@ -45,7 +45,7 @@ def offline(tasks: Sequence[str]) -> Layout:
     """Of `ocelot pretrain`. TensorBoard puts charts of one title together, so these have titles of their own."""
     return {
         "Pretraining": {
-            "losses of pretraining": ["losses/[^/]+/loss", "losses/held_out"],
+            "losses of pretraining": ["losses/[^/]+/loss", "losses/held_out$"],
             **{f"{title} while pretraining": tags for title, tags in _evaluated(tasks).items()},
             "gradient norms of pretraining": ["losses/[^/]+/gradient_norm"],
             "time of pretraining's learner": ["time/learner/[^/]+"],

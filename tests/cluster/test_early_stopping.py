@@ -54,11 +54,11 @@ def test_a_run_that_stops_early_is_done(demonstrations, tmp_path, monkeypatch):
     losses = iter([3.0, 2.0, 2.5, 2.1, 2.2])
     measured = []
 
-    def held_out(trainee) -> float:
+    def held_out(trainee) -> dict[str, float]:
         measured.append(trainee.learner.policy.transformer.norm.weight.detach().clone())
-        return next(losses)
+        return {"held_out": next(losses)}
 
-    monkeypatch.setattr(Trainee, "_held_out_loss", held_out)
+    monkeypatch.setattr(Trainee, "_held_out_losses", held_out)
     config, run = run_of(tmp_path, held_out=0.25, patience=5, run__updates=40, run__log_every=2)
     folder = pretrain(config, run)
     assert len(measured) == 5, "it looked at updates 2 to 10, the least at 4"

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from learner.statistics import deviation, effective_sample_size, mean, sums, together
+from learner.statistics import by_task, deviation, effective_sample_size, mean, sums, together
 
 VALUES = torch.tensor([3.0, -1.0, 4.0, 1.0, 5.0, 9.0], dtype=torch.float64)
 
@@ -18,6 +18,14 @@ def test_parts_equal_the_whole(cut):
     assert found["mean"] == pytest.approx(3.5)
     assert found["deviation"] == pytest.approx(float(VALUES.std(unbiased=False)))
     assert found["size"] == pytest.approx(21.0**2 / (6 * 133.0))
+
+
+@pytest.mark.parametrize("figure", [mean, deviation, effective_sample_size])
+def test_each_task_has_the_figure_of_its_own_values(figure):
+    found = by_task(figure, VALUES, torch.tensor([0, 0, 1, 3, 3, 3]), ["b", "a", "c", "b"])
+    assert sorted(found) == ["a", "b"], "nothing of c has a loss"
+    assert found["a"].value == figure(VALUES[2:3]).value
+    assert found["b"].value == figure(VALUES[[0, 1, 3, 4, 5]]).value
 
 
 def test_plain_figures_add_up_and_need_not_be_everywhere():

@@ -28,6 +28,28 @@ def test_distributions_are_those_that_the_objective_read(objective, names):
         assert subject.distributions["values"].shape == (int(batch.loss.sum()),)
 
 
+@pytest.mark.parametrize("objective", ["bc", "awr", "iql", "crr"])
+def test_each_task_has_its_own_cross_entropy_and_weights(objective):
+    subject = make([Entry(objective, batch=8)])
+    told = subject.update(fetch)
+    batch = subject.batch(subject.schedule.at(0), fetch)
+    counts = {task: 0 for task in batch.tasks}
+    for row in (batch.action_at // batch.tokens.shape[1]).tolist():
+        counts[batch.tasks[row]] += 1
+    assert len(counts) > 1
+    entropies = {task: told[f"{objective}/cross_entropy/{task}"] for task in counts}
+    total = sum(counts[task] * entropies[task] for task in counts) / sum(counts.values())
+    assert total == pytest.approx(-float(subject.distributions["action_log_probs"].mean()), rel=1e-5)
+    if objective == "bc":
+        assert total == pytest.approx(told["bc/policy"], rel=1e-5)
+    else:
+        assert all(0 < told[f"{objective}/effective_sample_size/{task}"] <= 1 for task in counts)
+
+
+def test_an_objective_that_reads_no_log_probabilities_pays_for_none():
+    assert not any("cross_entropy" in name for name in make([Entry("cql", batch=6)]).update(fetch))
+
+
 def test_parts_of_an_update_fill_its_time():
     torch.manual_seed(1)
     subject = Learner(make().policy, TASKS, LearnerConfig(), Schedule([Entry("bc", batch=6)]))
