@@ -23,12 +23,12 @@ help:
 quickstart: $(INSTALLED)
 	$(BIN)/ocelot quickstart
 
-# Whole runs (tests/cluster) want the machine, and one Ray in its process, for themselves; the rest shares two cores.
+# Whole runs (tests/cluster) come last and by themselves: their processes want all that the machine has.
 test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n 2 --dist loadfile --ignore tests/cluster
-	$(BIN)/pytest -m "not slow" tests/cluster
+	$(BIN)/pytest -m "not slow" -n 2 --dist loadfile tests/cluster
 
 test-slow: $(INSTALLED)
 	$(BIN)/pytest -m slow
