@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,12 @@ def describe_hardware() -> dict[str, Any]:
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
     }
+
+
+def machine_name(hardware: Mapping[str, Any]) -> str:
+    """What `describe_hardware` found of processor and GPUs, in a few words; what it did not find is None."""
+    gpus = ", ".join(hardware.get("gpus", [])) or "no GPU"
+    return f"{hardware.get('cores')} cores of {hardware.get('processor')}, {gpus}"
 
 
 def cores() -> int:

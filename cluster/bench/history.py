@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.bench.figures import Figure, number
+from cluster.environment import machine_name
 from cluster.rundir import writing
 from policy.errors import OcelotError
 
@@ -149,10 +150,10 @@ def _worse(unit: str, median: float, low: float, high: float) -> bool:
 
 def _measurement(line: dict[str, Any]) -> Measurement:
     figures = [Figure(**row) for row in line["rows"]]
-    hardware = line["hardware"]
-    machine = ", ".join([f"{hardware['cores']} cores of {hardware['processor']}", *hardware["gpus"]])
     about = {key: line[key] for key in KNOWN}
-    return Measurement(line["bench"], about, machine, {figure.name: figure for figure in figures})
+    return Measurement(
+        line["bench"], about, machine_name(line["hardware"]), {figure.name: figure for figure in figures}
+    )
 
 
 def _json(file: Path, text: str) -> dict[str, Any]:

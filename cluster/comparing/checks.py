@@ -8,6 +8,7 @@ from cluster.comparing.aggregates import scored, tasks
 from cluster.comparing.arms import PLAYERS, baseline
 from cluster.comparing.comparison import References, Row, Run
 from cluster.config_files import flatten
+from cluster.environment import machine_name
 from cluster.rundir import SIZES
 
 
@@ -90,8 +91,7 @@ def _versions(runs: Sequence[Run]) -> Iterator[str]:
 
 
 def _hardware(run: Run) -> str:
-    known = run.environment.get("hardware", {})
-    return ", ".join([f"{known.get('cores')} cores of {known.get('processor')}", *known.get("gpus", [])])
+    return machine_name(run.environment.get("hardware", {}))
 
 
 def _unscored(rows: Sequence[Row], references: References) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from cluster.bench.scale.extrapolate import checks, parts
 from cluster.bench.scale.points import Point
+from cluster.environment import machine_name
 
 ACTORS = 10_000
 SLOW = 1.0  # seconds of a step that is foretold beside those measured
@@ -44,9 +45,8 @@ def filled(text: str, result: dict[str, Any]) -> str:
 
 def _machine(environment: dict[str, Any]) -> str:
     hardware = environment["hardware"]
-    gpus = ", ".join(hardware["gpus"]) or "no GPU"
     return (
-        f"Measured on {hardware['cores']} cores of {hardware['processor']}, {hardware['memory_gb']:.0f} GB, {gpus}; "
+        f"Measured on {machine_name(hardware)}, {hardware['memory_gb']:.0f} GB; "
         f"Ray {environment['packages']['ray']}, Reverb {environment['packages']['dm-reverb']}, PyTorch "
         f"{environment['packages']['torch']}."
     )

@@ -47,7 +47,7 @@ def test_versions_and_machine():
     assert told(awr(ENVIRONMENT | packages)) == ["version of gymnasium differs: 1.2.2 in cloning; 1.1.0 in awr"]
     commit, hardware = told(awr(ENVIRONMENT | machine))
     assert commit == "commit of Ocelot differs: c0ffeec0ff in cloning; dddddddddd in awr"
-    assert "2 cores of abacus in cloning; 64 cores of engine, difference engine in awr" in hardware
+    assert "2 cores of abacus, no GPU in cloning; 64 cores of engine, difference engine in awr" in hardware
 
 
 def test_sizes():
