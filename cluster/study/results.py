@@ -12,12 +12,14 @@ from cluster.comparing import files as comparison_files
 from cluster.comparing.aggregates import matrix, paired, scored, stacked, temperatures
 from cluster.comparing.comparison import Comparison, Row, Run
 from cluster.comparing.intervals import Estimate, mean_of_means
+from cluster.environment import machine_name
 from cluster.players import player_returns
 from cluster.rundir import writing
 from cluster.study.config import GroupConfig, StudyConfig
 from cluster.study.jobs import DONE, FAILED, PRETRAINED, Job
 
 ALL = "all tasks"
+BASELINES = ("cloning", "filtered_cloning", "offline_rl")
 
 
 def write(config: StudyConfig, every: Sequence[Job], command: str) -> None:
@@ -45,6 +47,16 @@ def _comparison(config: StudyConfig, group: GroupConfig, done: Sequence[Job]) ->
         reference = gathered.references.get(wanted.task)
         players += [Row.make(wanted.task, arm, returns, reference) for arm, returns in played.items()]
     return comparison_files.complete(replace(gathered, rows=[*players, *gathered.rows]))
+
+
+def pairs(arms: Sequence[str]) -> list[tuple[str, str]]:
+    """Which arm is held against which baseline: each against all of them, baselines against those before them."""
+    return [
+        (arm, other)
+        for place, other in enumerate(BASELINES)
+        for arm in arms
+        if other in arms and arm not in BASELINES[: place + 1]
+    ]
 
 
 def difference(comparison: Comparison, arm: str, other: str, temperature: float) -> Estimate | None:
@@ -108,16 +120,10 @@ def _section(group: str, comparison: Comparison) -> list[str]:
     lines = [f"## {group}", "", f"[All figures, tables and curves]({group}/comparison.md)", ""]
     lines += [f"![{group}]({group}/comparison.png)", ""]
     learned = sorted({run.arm for run in comparison.runs if run.online})
-    pairs = [
-        (arm, other)
-        for arm in learned
-        for other in ("cloning", "filtered_cloning")
-        if arm != other and other in learned
-    ]
     known = [temperature for temperature in temperatures(comparison.rows) if temperature is not None]
     for temperature in known:
         acting = "greedy" if temperature == 0 else f"temperature {temperature:g}"
-        for arm, other in pairs:
+        for arm, other in pairs(learned):
             if (found := difference(comparison, arm, other, temperature)) is not None:
                 lines.append(f"- {arm} - {other}, {acting}, paired by seed over all tasks: {_shown(found)}")
         for arm in learned:
@@ -169,8 +175,7 @@ def made_with(environments: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _machine(hardware: dict[str, Any]) -> str:
-    gpus = ", ".join(hardware["gpus"]) or "no GPU"
-    return f"{hardware['cores']} cores of {hardware['processor']} ({hardware['memory_gb']} GB, {gpus})"
+    return f"{machine_name(hardware)}, {hardware['memory_gb']} GB"
 
 
 def _commit(environment: dict[str, Any]) -> str:

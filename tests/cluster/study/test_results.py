@@ -3,7 +3,7 @@
 import pytest
 
 from cluster.comparing.comparison import Comparison, Point, Reference, Row, Run
-from cluster.study.results import ALL, after_switch, kept, made_with
+from cluster.study.results import ALL, after_switch, kept, made_with, pairs
 
 A, B = "gym/A", "gym/B"
 REFERENCES = {A: Reference(0.0, 1.0), B: Reference(0.0, 1.0)}
@@ -37,6 +37,15 @@ def test_what_is_kept_is_told_of_tasks_that_were_left_alone():
     assert {task: share.value for task, share in shares.items()} == pytest.approx({A: 0.75})
 
 
+def test_no_difference_is_told_twice():
+    assert pairs(["alternating", "cloning", "offline_rl"]) == [
+        ("alternating", "cloning"),
+        ("offline_rl", "cloning"),
+        ("alternating", "offline_rl"),
+    ]
+    assert pairs(["alternating"]) == []
+
+
 def test_what_made_a_study_is_what_made_its_runs():
     hardware = {"cores": 2, "processor": "A", "memory_gb": 24.0, "gpus": []}
     first = {
@@ -49,8 +58,8 @@ def test_what_made_a_study_is_what_made_its_runs():
     second = first | {"commit": "def", "changed_files": True, "packages": {"torch": "2.13"}}
     second["hardware"] = hardware | {"gpus": ["H200"]}
     assert made_with([first, first, second]) == [
-        "- 2 on 2 cores of A (24.0 GB, no GPU)",
-        "- 1 on 2 cores of A (24.0 GB, H200)",
+        "- 2 on 2 cores of A, no GPU, 24.0 GB",
+        "- 1 on 2 cores of A, H200, 24.0 GB",
         "- 2 at commit abc",
         "- 1 at commit def, with changes that are not in it",
         "- Python 3.11.7, torch 2.12 and 2.13",
