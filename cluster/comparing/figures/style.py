@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 WIDTH = 8.6  # inches
 PANELS = 3  # side by side at most
-MARKERS = ("o", "s", "^", "D", "v", "P")
-LINES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (7, 2)), (0, (2, 2)))
+# Nine markers and seven lines beside eight colours, so that no two arms look the same where there are more than eight.
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "*")
+LINES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (3, 1, 1, 1)), (0, (7, 2)), (0, (2, 2)), (0, (5, 1, 1, 1, 1, 1)))
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,26 @@ class Palette:
     arms: tuple[str, ...]
 
 
-# Okabe and Ito's colours (https://jfly.uni-koeln.de/color/), without their yellow, which white swallows.
+# Okabe and Ito's colours (https://jfly.uni-koeln.de/color/), without their yellow, which white swallows; then a brown
+# and an indigo.
 LIGHT = Palette(
-    "#1c2128", "#6a737d", "#dfe3e8", "#ffffff", ("#0072b2", "#d55e00", "#009e73", "#b0568f", "#b87f00", "#3a9bd6")
+    "#1c2128",
+    "#6a737d",
+    "#dfe3e8",
+    "#ffffff",
+    ("#0072b2", "#d55e00", "#009e73", "#b0568f", "#b87f00", "#3a9bd6", "#6b2d1f", "#3d3a8c"),
 )
 # The same hues, lighter.
 DARK = Palette(
-    "#e6e9ee", "#9aa4b0", "#333a44", "#14171c", ("#4aa8e0", "#ff8a4c", "#2fc796", "#e09ac6", "#f0b93f", "#8fd0f7")
+    "#e6e9ee",
+    "#9aa4b0",
+    "#333a44",
+    "#14171c",
+    ("#4aa8e0", "#ff8a4c", "#2fc796", "#e09ac6", "#f0b93f", "#8fd0f7", "#b0563a", "#7f78e6"),
 )
-STAND_INS = Palette("#000101", "#000102", "#000103", "#000104", tuple(f"#0002{index:02d}" for index in range(6)))
+STAND_INS = Palette(
+    "#000101", "#000102", "#000103", "#000104", tuple(f"#0002{index:02d}" for index in range(len(LIGHT.arms)))
+)
 
 
 def variables(palette: Palette) -> dict[str, str]:
