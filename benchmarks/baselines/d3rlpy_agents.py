@@ -3,6 +3,7 @@
 Run it with d3rlpy's own environment; README.md says how.
 """
 
+import json
 import time
 
 import d3rlpy
@@ -21,13 +22,15 @@ def main() -> None:
     parser.add_argument("--online-steps", type=int, default=0, help="environment steps after the offline training")
     parser.add_argument("--update-interval", type=int, default=1, help="environment steps between updates online")
     parser.add_argument("--discount", type=float, default=0.99)
+    parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", help="of the algorithm's configuration")
     options = parser.parse_args()
+    fields = {name: json.loads(value) for name, _, value in (each.partition("=") for each in options.set)}
     torch.set_num_threads(1)
     d3rlpy.seed(options.seed)
     env = make(options.task)
     discrete = isinstance(env.action_space, gymnasium.spaces.Discrete)
     data = dataset(options.task, options.quality, discrete)
-    agent = algorithm(options.algorithm, discrete, options.discount)
+    agent = algorithm(options.algorithm, discrete, options.discount, fields)
     for scaler in (agent.config.observation_scaler, agent.config.action_scaler, agent.config.reward_scaler):
         if scaler is not None:
             scaler.fit_with_transition_picker(data.episodes, data.transition_picker)
@@ -72,6 +75,7 @@ def main() -> None:
         updates=updates,
         online_steps=options.online_steps,
         update_interval=options.update_interval,
+        settings=fields,
         returns=returns,
     )
 
@@ -92,21 +96,22 @@ def dataset(task: str, quality: str, discrete: bool) -> "d3rlpy.dataset.ReplayBu
     return d3rlpy.dataset.create_infinite_replay_buffer(episodes)
 
 
-def algorithm(kind: str, discrete: bool, discount: float) -> "d3rlpy.algos.QLearningAlgoBase":
-    """With d3rlpy's own settings; actions and observations are scaled."""
+def algorithm(kind: str, discrete: bool, discount: float, fields: dict) -> "d3rlpy.algos.QLearningAlgoBase":
+    """With d3rlpy's own settings but for those given; actions and observations are scaled."""
     seen = d3rlpy.preprocessing.StandardObservationScaler()
     if discrete:
         if kind == "bc":
-            return d3rlpy.algos.DiscreteBCConfig(observation_scaler=seen).create()
-        return d3rlpy.algos.DiscreteCQLConfig(gamma=discount, observation_scaler=seen).create()
+            return d3rlpy.algos.DiscreteBCConfig(observation_scaler=seen, **fields).create()
+        return d3rlpy.algos.DiscreteCQLConfig(gamma=discount, observation_scaler=seen, **fields).create()
     acted = d3rlpy.preprocessing.MinMaxActionScaler()
     if kind == "bc":
-        return d3rlpy.algos.BCConfig(observation_scaler=seen, action_scaler=acted).create()
+        return d3rlpy.algos.BCConfig(observation_scaler=seen, action_scaler=acted, **fields).create()
     return d3rlpy.algos.IQLConfig(
         gamma=discount,
         observation_scaler=seen,
         action_scaler=acted,
         reward_scaler=d3rlpy.preprocessing.StandardRewardScaler(),
+        **fields,
     ).create()
 
 
