@@ -39,7 +39,7 @@ def markdown(comparison: Comparison, drawn: Sequence[Path] = ()) -> str:
     Args:
         drawn: image files, relative to where the Markdown will lie.
     """
-    lines = ["# Comparison", "", title(comparison) + ". " + caption(comparison), "", *_table(cells(comparison))]
+    lines = ["# Comparison", "", title(comparison) + ". " + caption(comparison), "", *piped(cells(comparison))]
     if comparison.warnings:
         lines += ["", "## Not the same in all arms", "", *(f"- {text}" for text in comparison.warnings)]
     if found := list(differences(comparison)):
@@ -50,7 +50,7 @@ def markdown(comparison: Comparison, drawn: Sequence[Path] = ()) -> str:
         ("What differs between the arms", settings(comparison)),
     ):
         if len(table) > 1:
-            lines += ["", f"## {heading}", "", *_table(table)]
+            lines += ["", f"## {heading}", "", *piped(table)]
     for file in drawn:
         lines += ["", f"![{file.stem.replace('_', ' ')}]({file.as_posix()})"]
     return "\n".join(lines) + "\n"
@@ -174,7 +174,8 @@ def numeric(lines: Sequence[Sequence[str]]) -> list[bool]:
     return [all(NUMBERS.fullmatch(line[column]) for line in lines[1:]) for column in range(len(lines[0]))]
 
 
-def _table(lines: Sequence[Sequence[str]]) -> list[str]:
+def piped(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Head and body as the lines of a table in Markdown."""
     head, *body = lines
     rule = ["---:" if number else "---" for number in numeric(lines)]
     return ["| " + " | ".join(line) + " |" for line in (head, rule, *body)]

@@ -1,7 +1,7 @@
 """The results of a study as far as it goes: a comparison of each group, and the page that says how they were made."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,15 @@ from cluster.comparing import files as comparison_files
 from cluster.comparing.aggregates import matrix, paired, scored, stacked, temperatures
 from cluster.comparing.comparison import Comparison, Row, Run
 from cluster.comparing.intervals import Estimate, mean_of_means
+from cluster.comparing.tables import acting, piped
 from cluster.environment import machine_name
 from cluster.players import player_returns
 from cluster.rundir import writing
 from cluster.study.config import GroupConfig, StudyConfig
 from cluster.study.jobs import DONE, FAILED, PRETRAINED, Job
+
+Figures = Callable[[float], dict[str, Estimate]]
+"""What a temperature has to tell, by name."""
 
 ALL = "all tasks"
 BASELINES = ("cloning", "filtered_cloning", "offline_rl")
@@ -120,21 +124,35 @@ def _section(group: str, comparison: Comparison) -> list[str]:
     lines = [f"## {group}", "", f"[All figures, tables and curves]({group}/comparison.md)", ""]
     lines += [f"![{group}]({group}/comparison.png)", ""]
     learned = sorted({run.arm for run in comparison.runs if run.online})
+
+    def differences(temperature: float) -> dict[str, Estimate]:
+        found = {f"{arm} - {other}": difference(comparison, arm, other, temperature) for arm, other in pairs(learned)}
+        return {name: estimate for name, estimate in found.items() if estimate is not None}
+
+    def of_arms(figures: Callable[[Comparison, str, float], dict[str, Estimate]]) -> Figures:
+        return lambda temperature: {
+            f"{arm}, {task}": estimate
+            for arm in learned
+            for task, estimate in figures(comparison, arm, temperature).items()
+        }
+
     known = [temperature for temperature in temperatures(comparison.rows) if temperature is not None]
-    for temperature in known:
-        acting = "greedy" if temperature == 0 else f"temperature {temperature:g}"
-        for arm, other in pairs(learned):
-            if (found := difference(comparison, arm, other, temperature)) is not None:
-                lines.append(f"- {arm} - {other}, {acting}, paired by seed over all tasks: {_shown(found)}")
-        for arm in learned:
-            changes = after_switch(comparison, arm, temperature)
-            if changes:
-                told = ", ".join(f"{task} {_shown(change)}" for task, change in changes.items())
-                lines.append(f"- {arm}, {acting}, first evaluation online minus before: {told}")
-            if shares := kept(comparison, arm, temperature):
-                told = ", ".join(f"{task} {_shown(share, '')}" for task, share in shares.items())
-                lines.append(f"- {arm}, {acting}, share that is kept of the pretrained score: {told}")
-    return [*lines, ""]
+    return [
+        *lines,
+        *_told("difference over all tasks, paired by seed", known, differences),
+        *_told("first evaluation online minus before", known, of_arms(after_switch)),
+        *_told("share that is kept of the pretrained score", known, of_arms(kept), sign=""),
+    ]
+
+
+def _told(heading: str, known: Sequence[float], figures: Figures, sign: str = "+") -> list[str]:
+    """A table with a column for each temperature; no lines where there are no figures."""
+    columns = [figures(temperature) for temperature in known]
+    body = [
+        [name, *(_shown(column[name], sign) if name in column else "" for column in columns)]
+        for name in dict.fromkeys(name for column in columns for name in column)
+    ]
+    return [*piped([[heading, *map(acting, known)], *body]), ""] if body else []
 
 
 def _page(every: Sequence[Job], command: str, runs: Sequence[Run], sections: Sequence[list[str]]) -> str:
@@ -188,7 +206,7 @@ def _status(job: Job) -> str | None:
     return None if row is None else row.status
 
 
-def _shown(estimate: Estimate, sign: str = "+") -> str:
+def _shown(estimate: Estimate, sign: str) -> str:
     value = format(estimate.value, f"{sign}.2f")
     if estimate.low is None or estimate.high is None:
         return f"{value} (one seed)"

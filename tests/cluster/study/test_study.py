@@ -83,9 +83,11 @@ def test_a_study_on_the_real_processes(folder, ray_cluster, capsys, at_once):
     }  # fmt: skip
     assert all(len(row.returns) == row.episodes == 2 for row in comparison.rows if row.run is not None)
     page = (folder / "results" / "README.md").read_text()
-    for expected in ("`ocelot study study.yaml`", "3 of 4 runs done", "failed: one/breaks-0", "alternating - cloning"):
+    for expected in ("`ocelot study study.yaml`", "3 of 4 runs done", "failed: one/breaks-0"):
         assert expected in page
-    assert "first evaluation online minus before" in page
+    assert "| difference over all tasks, paired by seed | greedy |" in page
+    assert "\n| alternating - cloning | " in page
+    assert "| first evaluation online minus before | greedy |" in page
     assert (folder / "results" / "one" / "comparison.png").exists()
 
     # All arms begin with the same weights, which the pretrained run has evaluated already.
