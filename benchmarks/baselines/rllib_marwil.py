@@ -2,6 +2,8 @@
 
 import contextlib
 import tempfile
+import threading
+import time
 from pathlib import Path
 
 import gymnasium
@@ -34,10 +36,11 @@ def main() -> None:
             .debugging(seed=options.seed)
         )
         algorithm = config.build_algo()
-        rounds, began = 0, spent()
-        while spent() - began < options.seconds:
+        clock, rounds = Clock(), 0
+        while clock.seconds() < options.seconds:
             algorithm.train()
             rounds += 1
+        spent = clock.seconds()
         module = algorithm.get_module()
         low, high = (None, None) if discrete else (env.action_space.low, env.action_space.high)
 
@@ -57,20 +60,40 @@ def main() -> None:
         algorithm="MARWIL",
         library=f"rllib {ray.__version__}",
         seed=options.seed,
-        cpu_seconds=options.seconds,
+        cpu_seconds=round(spent),
         updates=rounds * UPDATES,
         returns=returns,
     )
 
 
-def spent() -> float:
-    """CPU seconds of this process and those that it started: the library reads and batches in processes of Ray."""
-    own = psutil.Process()
-    times = []
-    for process in (own, *own.children(recursive=True)):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            times.append(process.cpu_times())
-    return sum(each.user + each.system for each in times)
+class Clock:
+    """CPU seconds of this process and those that it started, from now on.
+
+    The library reads and batches in processes of Ray that end with each round, and whose time then counts nowhere: so
+    all are looked at twice a second, and what each had used last is kept.
+    """
+
+    def __init__(self) -> None:
+        self._used: dict[tuple[int, float], float] = {}
+        self._look()
+        self._before = sum(self._used.values())
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def seconds(self) -> float:
+        self._look()
+        return sum(list(self._used.values())) - self._before
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(0.5)
+            self._look()
+
+    def _look(self) -> None:
+        own = psutil.Process()
+        for process in (own, *own.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                self._used[process.pid, process.create_time()] = times.user + times.system
 
 
 def convert(task: str, quality: str, discrete: bool, folder: Path) -> None:
