@@ -36,7 +36,7 @@ def main() -> None:
             .debugging(seed=options.seed)
         )
         algorithm = config.build_algo()
-        clock, rounds = Clock(), 0
+        clock, rounds = FamilyClock(), 0
         while clock.seconds() < options.seconds:
             algorithm.train()
             rounds += 1
@@ -66,7 +66,7 @@ def main() -> None:
     )
 
 
-class Clock:
+class FamilyClock:
     """CPU seconds of this process and those that it started, from now on.
 
     The library reads and batches in processes of Ray that end with each round, and whose time then counts nowhere: so
